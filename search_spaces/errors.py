@@ -1,0 +1,66 @@
+"""Every error a user can cause, and the exit code it ends with.
+
+    EngineError
+    ├── InputError            exit 2: one line, the law, the value, what to do
+    │   ├── ModelError        the model file or its graph
+    │   │   └── UnsupportedOp an operator that is neither understood nor frozen; names the node
+    │   ├── DataError         the data set
+    │   ├── LimitError        a size, time, drop or budget that cannot be read
+    │   ├── SpaceError        a space declaration or a genome
+    │   ├── TargetError       a device, a runtime, or an operator the runtime lacks
+    │   └── RunFolderError    the output folder, its ledger, the disk
+    ├── NothingFits           exit 1: no network meets the limits
+    └── Interrupted           exit 130: stopped by the user, state kept
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of all errors whose text is meant for the user."""
+
+    exit_code = 2
+
+
+class InputError(EngineError):
+    """What the user gave cannot be used."""
+
+
+class ModelError(InputError):
+    """The model file or its graph cannot be used."""
+
+
+class UnsupportedOp(ModelError):
+    """An operator without a rule; the message names the node, the operator and the nearest advice."""
+
+
+class DataError(InputError):
+    """The data set cannot be used."""
+
+
+class LimitError(InputError):
+    """A limit or budget cannot be read."""
+
+
+class SpaceError(InputError):
+    """A space declaration or a genome is not valid."""
+
+
+class TargetError(InputError):
+    """A device or runtime is unknown, or lacks an operator."""
+
+
+class RunFolderError(InputError):
+    """The output folder cannot be used."""
+
+
+class NothingFits(EngineError):
+    """No network meets the limits; the message names the limit that binds."""
+
+    exit_code = 1
+
+
+class Interrupted(EngineError):
+    """The user stopped the run; what was finished is kept."""
+
+    exit_code = 130

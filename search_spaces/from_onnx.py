@@ -1,0 +1,176 @@
+"""ONNX to Graph and weights: the door through which every model enters.
+
+Nodes are read in order by the rules of `onnx_nodes`; whatever depends on constants alone is computed with ONNX's own
+reference implementation; then the passes of `onnx_fold` fold padding and per-channel arithmetic (BatchNormalization)
+into convolutions and linear layers. What is not understood is refused by name, never guessed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from search_spaces import onnx_fold
+from search_spaces.errors import ModelError
+from search_spaces.graph import Graph, Shape
+from search_spaces.onnx_draft import BATCH, Draft, Node
+from search_spaces.onnx_nodes import RULES, advice
+from search_spaces.to_onnx import AS_WRITTEN
+
+# Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
+# without inputs may be random.
+_COMPUTABLE = {
+    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor"),
+    *("Gather", "Greater", "Identity", "Less", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Pow", "Range"),
+    *("ReduceProd", "Reshape", "ScatterND", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile"),
+    *("Transpose", "Unsqueeze", "Where"),
+}
+
+
+def load_model(path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The network in an ONNX file, and its weights as float32.
+
+    Raises:
+        ModelError: the file is missing, truncated, not ONNX, or breaks ONNX's rules.
+        UnsupportedOp: an operator has no rule.
+    """
+    if not path.is_file():
+        raise ModelError(f"the model must be an ONNX file, got {str(path)!r}, which is not there")
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+        if not model.graph.node:
+            raise ModelError(f"{path} holds no ONNX network: it is empty or cut short; export it again")
+        onnx.load_external_data_for_model(model, str(path.parent))
+        _known_operators(model)
+        onnx.checker.check_model(model)
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{path} is not a whole ONNX file ({reason}); export it again") from error
+    return parse(model)
+
+
+def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The network in an ONNX model, and its weights as float32.
+
+    Tensors keep their ONNX names; an operator that several nodes were folded into has the last one's. A model written
+    by `to_onnx` is taken as it stands.
+
+    Args:
+        model: one input and any number of outputs, float32, with a batch axis first.
+        input_shape: the input's shape without the batch axis, in the file's order of axes; needed where the file leaves
+            it open.
+
+    Raises:
+        ModelError: the input's shape is not known, shapes do not fit, or a weight is not finite.
+        UnsupportedOp: an operator has no rule, or is used in a way that has none; the message names the node.
+    """
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    _known_operators(model)
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+    if opset < 7:
+        raise ModelError(f"the model must use ONNX opset 7 or newer, got {opset}; export it again")
+    draft = _start(model.graph, input_shape)
+    for proto in model.graph.node:
+        node = _node(proto)
+        if node.kind == "Shape" and node.inputs[0] in draft.views:
+            sides = (BATCH, *draft.sides(draft.views[node.inputs[0]]))
+            sides = sides[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
+            draft.constants[node.outputs[0]] = np.array(sides, np.int64)
+        elif node.kind == "Constant":
+            draft.constants[node.outputs[0]] = np.asarray(next(iter(node.attrs.values())))
+        elif node.kind in _COMPUTABLE and all(name in draft.constants for name in node.inputs if name):
+            feeds = {name: draft.constants[name] for name in node.inputs if name}
+            results = ReferenceEvaluator(proto, opsets={"": opset}).run(None, feeds)
+            draft.constants.update(zip(node.outputs, (np.asarray(result) for result in results), strict=True))
+        elif node.kind in RULES:
+            RULES[node.kind](draft, node)
+        else:
+            node.refuse(advice(node.kind))
+    as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
+    return _finish(draft, as_written)
+
+
+def _known_operators(model: onnx.ModelProto) -> None:
+    """Refuses the first node without any rule, before anything else is said about the model."""
+    local = {(function.domain, function.name) for function in model.functions}
+    for proto in model.graph.node:
+        if proto.domain not in ("", "ai.onnx"):
+            if (proto.domain, proto.op_type) not in local:
+                _node(proto).refuse(f"operators of the domain {proto.domain!r} have no rule; export with standard ones")
+        elif proto.op_type not in RULES and proto.op_type not in _COMPUTABLE | {"Constant"}:
+            _node(proto).refuse(advice(proto.op_type))
+
+
+def _node(proto: onnx.NodeProto) -> Node:
+    def plain(attribute: onnx.AttributeProto) -> Any:
+        value = helper.get_attribute_value(attribute)
+        return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+    return Node(
+        proto.op_type,
+        proto.name or (proto.output[0] if proto.output else "unnamed"),
+        tuple(proto.input),
+        tuple(proto.output),
+        {attribute.name: plain(attribute) for attribute in proto.attribute},
+    )
+
+
+def _start(body: onnx.GraphProto, input_shape: Shape | None) -> Draft:
+    """A draft that knows the input, the outputs' names and the initializers."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in body.initializer}
+    inputs = [value for value in body.input if value.name not in constants]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        raise ModelError(f"the model must have exactly one input, got {names}; export one input and fix the others")
+    (image,) = inputs
+    dims = image.type.tensor_type.shape.dim
+    if len(dims) < 2:
+        raise ModelError(f"input {image.name!r} must have a batch axis and at least one more, got {len(dims)} axes")
+    batch, *sides = (dim.dim_value if dim.dim_value > 0 else None for dim in dims)
+    wanted = input_shape or tuple(side or 0 for side in sides)
+    fits = len(wanted) == len(sides) and all(side in (None, want) for side, want in zip(sides, wanted, strict=False))
+    if not fits or min(wanted) < 1:
+        declared = " x ".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
+        got = f"asked for {input_shape}" if input_shape else "the sides are open; export with fixed height and width"
+        raise ModelError(f"input {image.name!r} must have fixed sides behind the batch axis, got {declared}: {got}")
+    return Draft(image.name, wanted, tuple(value.name for value in body.output), batch, constants)
+
+
+def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray]]:
+    """Folds the draft, names the outputs as the file does, and rounds the weights to float32."""
+    for name in draft.outputs:
+        view = draft.views.get(name)
+        if view is None or not draft.is_plain(view):
+            raise ModelError(f"output {name!r} must be computed from the input, axes N x channels x height x width")
+
+    def ends() -> tuple[str, ...]:
+        return tuple(dict.fromkeys(draft.views[name].tensor for name in draft.outputs))
+
+    onnx_fold.fold_pads(draft, ends())
+    if not as_written:
+        onnx_fold.drop_identities(draft)
+        onnx_fold.fold_back(draft, ends())
+        onnx_fold.fold_ahead(draft, ends())
+        onnx_fold.prune(draft, ends())
+    names = {op.name: op.name for op in draft.ops}
+    for name in draft.outputs:
+        tensor = draft.views[name].tensor
+        if tensor in names and name not in names and tensor not in draft.outputs:
+            names[tensor] = name
+    onnx_fold.rename(draft, {old: new for old, new in names.items() if old != new})
+    outputs = tuple(dict.fromkeys(names.get(tensor, tensor) for tensor in ends()))
+    graph = Graph(draft.input, draft.input_shape, tuple(draft.ops), outputs)
+    weights = {name: np.ascontiguousarray(draft.weights[name], np.float32) for name in graph.weight_shapes}
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"weights must be finite, got NaN or infinity in {name!r}; train or export the model again"
+            )
+    return graph, weights

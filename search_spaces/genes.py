@@ -1,0 +1,57 @@
+"""What can change in a network, and one choice of it.
+
+A `Gene` is a name and its options in ascending order; the last option is the original's value unless growth is
+declared. A `Genome` is one value per gene: hashable, JSON both ways, and canonical (see `SearchSpace.canonical`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from search_spaces.errors import SpaceError
+
+GeneKind = Literal["width", "depth", "kernel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """One thing that can change.
+
+    Attributes:
+        name: `width:<tensor>`, `depth:<op>` or `kernel:<op>`; unique in a space.
+        kind: what it changes.
+        options: the values it may take, ascending, at least one. Widths are channel counts, depths are 0 (removed) or
+            1 (kept), kernels are side lengths.
+        original: the original network's value.
+    """
+
+    name: str
+    kind: GeneKind
+    options: tuple[int, ...]
+    original: int
+
+    def __post_init__(self) -> None:
+        if not self.options or list(self.options) != sorted(set(self.options)):
+            raise SpaceError(f"gene {self.name!r} needs ascending, distinct options, got {self.options}")
+
+
+@dataclass(frozen=True, slots=True)
+class Genome:
+    """One value per gene, in the order of the space's genes."""
+
+    values: tuple[int, ...]
+
+    def to_json(self) -> list[int]:
+        return list(self.values)
+
+    @staticmethod
+    def from_json(values: list[int]) -> Genome:
+        return Genome(tuple(int(v) for v in values))
+
+    @property
+    def key(self) -> str:
+        """Ten hexadecimal digits of the genome's SHA-256: the name of a model's folder."""
+        return hashlib.sha256(json.dumps(list(self.values)).encode()).hexdigest()[:10]

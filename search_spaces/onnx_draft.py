@@ -1,0 +1,196 @@
+"""A graph under construction while an ONNX file is read: operators, weights, and what each ONNX name stands for.
+
+ONNX moves axes about where a `Graph` has none of that: a Transpose, Squeeze or Reshape mostly changes how a tensor is
+looked at and not what it holds. So an ONNX name stands for a `View` of a tensor, and an operator is made only where
+values change or where the graph has a word for it (`flatten`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from search_spaces import ops
+from search_spaces.errors import ModelError, UnsupportedOp
+from search_spaces.graph import Op, Shape
+
+# Stands for the batch size where a file computes with shapes; a prime, so that no product or quotient of true sides
+# is taken for it.
+BATCH = 10_007
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One ONNX node in plain Python: attributes are numbers, lists, bytes or arrays."""
+
+    kind: str
+    label: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attrs: dict[str, Any]
+
+    def refuse(self, why: str) -> NoReturn:
+        raise UnsupportedOp(f"{self.kind} node {self.label!r}: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an ONNX tensor looks at a tensor of the graph.
+
+    Attributes:
+        tensor: the graph tensor.
+        order: the ONNX axes after the batch axis, as axes of the graph tensor; `(1, 2, 0)` is channels last. Axes of
+            size 1 may be left out.
+        columns: of a flat tensor whose features stand in another order than the graph's: entry `j` is the place in
+            the graph tensor of ONNX feature `j`.
+    """
+
+    tensor: str
+    order: tuple[int, ...]
+    columns: np.ndarray | None = None
+
+
+@dataclass
+class Draft:
+    """Everything known so far. Tensors are per sample, channels first.
+
+    Attributes:
+        input, input_shape, outputs: the file's, as ONNX names; a transposed input changes the shape.
+        batch: the batch size where the file fixes one.
+        constants: ONNX name to value: initializers and everything computed from constants alone.
+        views: ONNX name to what it stands for.
+        shapes: graph tensor to shape.
+        ops: in order; the kind `pad` exists here only and is folded away before the end.
+        weights: float64, so that folding rounds once, at the end.
+    """
+
+    input: str
+    input_shape: Shape
+    outputs: tuple[str, ...]
+    batch: int | None
+    constants: dict[str, np.ndarray]
+    views: dict[str, View] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.shapes[self.input] = self.input_shape
+        self.show(self.input, self.input)
+
+    # What a node reads
+
+    def constant(self, node: Node, place: int, what: str) -> np.ndarray:
+        """A constant input, float64 if it is floating point; refuses a computed one."""
+        name = node.inputs[place] if place < len(node.inputs) else ""
+        if name not in self.constants:
+            node.refuse(f"its {what} must be a constant, got {name or 'nothing'!r}; export with constants folded")
+        values = self.constants[name]
+        return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+    def has(self, node: Node, place: int) -> bool:
+        """Whether an optional input is given."""
+        return place < len(node.inputs) and node.inputs[place] != ""
+
+    def setting(self, node: Node, name: str, place: int, default: Any) -> Any:
+        """A setting that is an attribute in some ONNX versions and a constant input in others."""
+        if name in node.attrs:
+            return node.attrs[name]
+        return self.constant(node, place, name).tolist() if self.has(node, place) else default
+
+    def view(self, node: Node, place: int = 0) -> View:
+        """What an input stands for; refuses a constant."""
+        name = node.inputs[place] if place < len(node.inputs) else ""
+        if name not in self.views:
+            node.refuse(f"input {place} must be computed from the model's input, got {name or 'nothing'!r}")
+        return self.views[name]
+
+    def plain(self, node: Node, place: int = 0) -> str:
+        """The graph tensor an input stands for; refuses one whose axes are moved about."""
+        view = self.view(node, place)
+        if not self.is_plain(view):
+            node.refuse("its input must be batch x channels x height x width; export the model with channels first")
+        return view.tensor
+
+    def maker(self, tensor: str) -> Op | None:
+        """The operator that makes a graph tensor; the input has none."""
+        return next((op for op in reversed(self.ops) if op.name == tensor), None)
+
+    def is_plain(self, view: View) -> bool:
+        """Whether the axes stand as the graph has them."""
+        return view.columns is None and view.order == tuple(range(len(self.shapes[view.tensor])))
+
+    def sides(self, view: View) -> Shape:
+        """The ONNX shape of a view, without the batch axis."""
+        return tuple(self.shapes[view.tensor][axis] for axis in view.order)
+
+    # What a node leaves
+
+    def show(self, name: str, tensor: str) -> None:
+        """ONNX name `name` is `tensor` as it stands."""
+        self.views[name] = View(tensor, tuple(range(len(self.shapes[tensor]))))
+
+    def fresh(self, name: str) -> str:
+        """A tensor name that is not taken, near `name`."""
+        while name in self.shapes or name in self.views:
+            name += "_"
+        return name
+
+    def append(self, op: Op, shape: Shape) -> str:
+        """Appends an operator whose output shape is known; returns its name."""
+        self.ops.append(op)
+        self.shapes[op.name] = shape
+        return op.name
+
+    def add(
+        self,
+        name: str,
+        kind: str,
+        *inputs: str,
+        weight: np.ndarray | None = None,
+        bias: np.ndarray | None = None,
+        **attrs: Any,
+    ) -> str:
+        """Appends an operator under a fresh name near `name`, which is returned.
+
+        Raises:
+            ModelError: the shape rule of the kind is broken, or the weights do not fit the input.
+        """
+        op = Op.make(self.fresh(name), kind, *inputs, **attrs)
+        rule = ops.KINDS[kind]
+        shapes = [self.shapes[tensor] for tensor in inputs]
+        self.append(op, rule.shape(op, shapes))
+        given = {"weight": weight, "bias": bias}
+        for role, shape in rule.weights(op, shapes).items():
+            values = given[role]
+            if values is None or values.shape != shape:
+                got = "none" if values is None else values.shape
+                raise ModelError(
+                    f"{kind} {name!r}: its {role} must have shape {shape} for input {shapes[0]}, got {got}"
+                )
+            self.weights[f"{op.name}.{role}"] = values
+        return op.name
+
+    def emit(self, node: Node, kind: str, *inputs: str, **rest: Any) -> None:
+        """Appends an operator that makes the node's output."""
+        self.show(node.outputs[0], self.add(node.outputs[0], kind, *inputs, **rest))
+
+    def alias(self, node: Node, view: View) -> None:
+        """The node changes nothing but the view."""
+        self.views[node.outputs[0]] = view
+        if view.tensor == self.input and view.order == (2, 0, 1) and not self.ops:
+            # A channels-last input, as Keras has it: the graph's input is what this node makes of it.
+            height, width, channels = self.input_shape
+            self.input_shape = self.shapes[self.input] = (channels, height, width)
+            for name, seen in self.views.items():
+                self.views[name] = View(self.input, tuple((1, 2, 0)[axis] for axis in seen.order))
+
+    def take(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """An operator's weight and bias, which it loses."""
+        return self.weights.pop(f"{name}.weight"), self.weights.pop(f"{name}.bias")
+
+    def put(self, name: str, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Gives an operator its weight and bias."""
+        self.weights[f"{name}.weight"], self.weights[f"{name}.bias"] = weight, bias

@@ -1,0 +1,141 @@
+"""One row per operator kind: its attributes, shape rule, weight shapes and multiply-accumulates.
+
+Spatial attributes are `(height, width)` pairs; `pads` is `(top, left, bottom, right)`, never negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import ModelError
+
+if TYPE_CHECKING:
+    from search_spaces.graph import Op, Shape
+
+    ShapeRule = Callable[[Op, list[Shape]], Shape]
+    WeightRule = Callable[[Op, list[Shape]], dict[str, Shape]]
+    MacRule = Callable[[Op, list[Shape], Shape], int]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the engine knows of an operator kind.
+
+    Attributes:
+        attrs: the attribute names an `Op` of this kind carries.
+        shape: output shape from the operator and its input shapes.
+        weights: weight shapes by role (`weight`, `bias`).
+        macs: multiply-accumulates of one sample.
+        pointwise: every output element depends on the input element at the same place alone.
+    """
+
+    attrs: tuple[str, ...]
+    shape: ShapeRule
+    weights: WeightRule
+    macs: MacRule
+    pointwise: bool = False
+
+
+def window_size(size: int, kernel: int, stride: int, low: int, high: int, dilation: int = 1) -> int:
+    """Positions of a sliding window, rounded down as ONNX does."""
+    return (size + low + high - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _windowed(op: Op, shape: Shape, channels: int, dilation: tuple[int, int] = (1, 1)) -> Shape:
+    (kh, kw), (sh, sw), (top, left, bottom, right) = op["kernel"], op["stride"], op["pads"]
+    if len(shape) != 3:
+        raise ModelError(f"{op.kind} {op.name!r} needs channels x height x width, got {shape}")
+    height = window_size(shape[1], kh, sh, top, bottom, dilation[0])
+    width = window_size(shape[2], kw, sw, left, right, dilation[1])
+    if height < 1 or width < 1:
+        raise ModelError(f"{op.kind} {op.name!r} leaves no output: input {shape}, kernel {kh}x{kw}")
+    return channels, height, width
+
+
+def _conv_shape(op: Op, shapes: list[Shape]) -> Shape:
+    groups, channels = op["groups"], shapes[0][0]
+    if channels % groups or op["out_channels"] % groups:
+        law = f"groups (={groups}) must divide input ({channels}) and output ({op['out_channels']}) channels"
+        raise ModelError(f"conv {op.name!r}: {law}")
+    return _windowed(op, shapes[0], op["out_channels"], op["dilation"])
+
+
+def _conv_weights(op: Op, shapes: list[Shape]) -> dict[str, Shape]:
+    out = op["out_channels"]
+    return {"weight": (out, shapes[0][0] // op["groups"], *op["kernel"]), "bias": (out,)}
+
+
+def _conv_macs(op: Op, shapes: list[Shape], out: Shape) -> int:
+    return prod(out) * (shapes[0][0] // op["groups"]) * prod(op["kernel"])
+
+
+def _linear_shape(op: Op, shapes: list[Shape]) -> Shape:
+    if len(shapes[0]) != 1:
+        raise ModelError(f"linear {op.name!r} needs a flat input, got {shapes[0]}")
+    return (op["out_channels"],)
+
+
+def _pool_shape(op: Op, shapes: list[Shape]) -> Shape:
+    return _windowed(op, shapes[0], shapes[0][0])
+
+
+def _same(op: Op, shapes: list[Shape]) -> Shape:
+    return shapes[0]
+
+
+def _elementwise(op: Op, shapes: list[Shape]) -> Shape:
+    first, second = shapes
+    if first == second or (op.kind == "mul" and second == (first[0], *(1 for _ in first[1:]))):
+        return first
+    raise ModelError(f"{op.kind} {op.name!r} needs equal shapes (mul also C x 1 x 1 on the right), got {shapes}")
+
+
+def _concat_shape(op: Op, shapes: list[Shape]) -> Shape:
+    if len({shape[1:] for shape in shapes}) != 1:
+        raise ModelError(f"concat {op.name!r} joins channels of equal maps, got {shapes}")
+    return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+
+def _affine_weights(op: Op, shapes: list[Shape]) -> dict[str, Shape]:
+    return {"weight": (shapes[0][0],), "bias": (shapes[0][0],)}
+
+
+def _none(op: Op, shapes: list[Shape]) -> dict[str, Shape]:
+    return {}
+
+
+def _no_macs(op: Op, shapes: list[Shape], out: Shape) -> int:
+    return 0
+
+
+def is_depthwise(op: Op, channels: int) -> bool:
+    """A convolution that gives each input channel filters of its own; one input channel is an ordinary convolution."""
+    return bool(op.kind == "conv" and op["groups"] == channels and channels > 1)
+
+
+_WINDOW = ("kernel", "pads", "stride")
+
+KINDS: dict[str, Kind] = {
+    "conv": Kind(("dilation", "groups", *_WINDOW, "out_channels"), _conv_shape, _conv_weights, _conv_macs),
+    "linear": Kind(
+        ("out_channels",),
+        _linear_shape,
+        lambda op, s: {"weight": (op["out_channels"], s[0][0]), "bias": (op["out_channels"],)},
+        lambda op, s, out: out[0] * s[0][0],
+    ),
+    "affine": Kind((), _same, _affine_weights, lambda op, s, out: prod(out)),
+    "relu": Kind((), _same, _none, _no_macs, pointwise=True),
+    "relu6": Kind((), _same, _none, _no_macs, pointwise=True),
+    "sigmoid": Kind((), _same, _none, _no_macs, pointwise=True),
+    "softmax": Kind((), _same, _none, _no_macs),
+    "add": Kind((), _elementwise, _none, _no_macs),
+    "mul": Kind((), _elementwise, _none, _no_macs),
+    "concat": Kind((), _concat_shape, _none, _no_macs),
+    "max_pool": Kind(_WINDOW, _pool_shape, _none, _no_macs),
+    "avg_pool": Kind(_WINDOW, _pool_shape, _none, _no_macs),
+    "global_avg_pool": Kind((), lambda op, s: (s[0][0], *(1 for _ in s[0][1:])), _none, _no_macs),
+    "flatten": Kind((), lambda op, s: (prod(s[0]),), _none, _no_macs),
+}
