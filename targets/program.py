@@ -1,0 +1,109 @@
+"""What a network becomes on a device: kernel calls over NHWC int8 tensors, still without weights.
+
+Support, flash, memory, latency and every exporter read a `Program` and nothing else; exporters only fill in bytes, so
+the bill and the file cannot drift apart. `targets.lower` makes one from a `Graph`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Runtime = Literal["tflm", "c"]
+RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
+
+CallKind = Literal[
+    "conv", "dw", "fc", "add", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic", "relu"
+]
+Fused = Literal["none", "relu", "relu6"]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One int8 tensor in the arena.
+
+    Attributes:
+        name: unique in the program.
+        tensor: the graph tensor whose values it holds, after the fused activation; a padded copy names what it pads.
+        shape: `(height, width, channels)` or `(features,)`, without the batch axis, which is 1.
+        scale_group: activations of one group share one scale and one zero point (pools, pad, reshape, concat).
+        fixed: `(scale, zero_point)` where the scheme fixes it (softmax and sigmoid: 1/256, -128), else None.
+    """
+
+    name: str
+    tensor: str
+    shape: tuple[int, ...]
+    scale_group: int
+    fixed: tuple[float, int] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        total = 1
+        for side in self.shape:
+            total *= side
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One kernel call.
+
+    Attributes:
+        kind: the kernel; "relu" is an activation nothing could absorb, and `fused` says which one.
+        op: the graph operator that holds this call's weights, or None for a call without weights.
+        inputs, output: names of activations.
+        fused: the activation folded into the output's range.
+        kernel, stride, dilation: `(height, width)`; 1x1 where they mean nothing.
+        pads: `(top, left, bottom, right)` applied by the kernel itself, or by a "pad" call.
+        same_padding: the kernel's pads are TFLite's SAME; False is VALID (then "tflm" has no pads; a "c" kernel takes
+            any pads as they are).
+        weight_shape: as stored: conv `O x KH x KW x I`, dw `1 x KH x KW x O`, fc `O x I`; () without weights.
+        channel_multiplier: dw only, outputs per input channel.
+        flatten_from: a call whose weights follow a flattened map of more than one position: that map's graph shape
+            `(channels, height, width)`. The graph orders such features channel first, the program position first, so
+            an exporter permutes the input axis of the weights; None where both orders are one.
+    """
+
+    kind: CallKind
+    op: str | None
+    inputs: tuple[str, ...]
+    output: str
+    fused: Fused = "none"
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    same_padding: bool = False
+    weight_shape: tuple[int, ...] = ()
+    channel_multiplier: int = 1
+    flatten_from: tuple[int, int, int] | None = None
+
+    @property
+    def out_channels(self) -> int:
+        """Filters of a call with weights, each with a scale and a bias of its own; 0 without weights."""
+        if not self.weight_shape:
+            return 0
+        return self.weight_shape[-1] if self.kind == "dw" else self.weight_shape[0]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Kernel calls in execution order.
+
+    Attributes:
+        runtime: who will execute it; the padding and in-place rules are that runtime's.
+        input: name of the input activation.
+        outputs: names of the output activations.
+        activations: every arena tensor, the input's first, then in order of creation.
+    """
+
+    runtime: Runtime
+    input: str
+    outputs: tuple[str, ...]
+    activations: tuple[Activation, ...]
+    calls: tuple[Call, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, Activation]:
+        return {activation.name: activation for activation in self.activations}

@@ -1,0 +1,80 @@
+"""What a runtime cannot execute. A rule's first docstring line is its documentation and its error text.
+
+A rule takes a `Call` and its runtime and returns what breaks it, in words with values, or None. The checks below the
+table concern several tensors at once; `targets.lower` asks them where they arise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+from search_spaces.errors import TargetError
+from search_spaces.graph import Op, Shape
+from targets.program import RUNTIMES, Call, CallKind, Runtime
+
+Rule = Callable[[Call, Runtime], str | None]
+
+
+def check_runtime(runtime: str) -> None:
+    """Raises TargetError unless `runtime` is one the engine lowers to."""
+    if runtime not in RUNTIMES:
+        raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
+
+
+def check(call: Call, runtime: Runtime) -> None:
+    """Raises TargetError naming the rule of `runtime` that a call breaks."""
+    for rule in RULES.get(call.kind, ()):
+        broken = rule(call, runtime)
+        if broken:
+            law = (rule.__doc__ or "").splitlines()[0]
+            raise TargetError(f"{call.op or call.output!r} cannot run on {runtime}: {broken}. {law}")
+
+
+def pool_padding(call: Call, runtime: Runtime) -> str | None:
+    """A pool's padding must be SAME or none (a max pool after a ReLU may have any); change the model's padding."""
+    if runtime == "tflm" and any(call.pads) and not call.same_padding:
+        return f"{call.kind} pads (top, left, bottom, right) = {call.pads}"
+    return None
+
+
+def accumulator(call: Call, runtime: Runtime) -> str | None:
+    """A sum of int8 products must stay within int32, so a filter has at most 66,311 weights (2^31 / (127 x 255))."""
+    weights = prod(call.weight_shape[1:])
+    return f"{weights:,} weights a filter" if weights * 127 * 255 >= 2**31 else None
+
+
+RULES: dict[CallKind, tuple[Rule, ...]] = {
+    "conv": (accumulator,),
+    "fc": (accumulator,),
+    "max_pool": (pool_padding,),
+    "avg_pool": (pool_padding,),
+}
+
+
+def check_one_scale(op: Op, fixed: Sequence[tuple[float, int] | None]) -> None:
+    """Raises TargetError if a concat would join a sigmoid or softmax, whose scale is fixed, with something else."""
+    if len(set(fixed)) > 1:
+        law = "concat's inputs share one scale and a sigmoid's or softmax's is fixed; join before it instead"
+        raise TargetError(f"concat {op.name!r} joins {', '.join(op.inputs)}: {law}")
+
+
+def check_orders(op: Op, orders: Sequence[Shape | None]) -> None:
+    """Raises TargetError if an element-wise operator would join features flattened from different maps."""
+    if len(set(orders)) > 1:
+        law = "features of unlike maps lie in unlike orders on a device; flatten after the operator instead"
+        raise TargetError(f"{op.kind} {op.name!r} joins features flattened from {orders}: {law}")
+
+
+def check_unordered(op: Op, orders: Sequence[Shape | None]) -> None:
+    """Raises TargetError if a concat would join features flattened from maps of more than one position."""
+    if any(orders):
+        law = "they lie position first on a device; concat the maps and flatten after it instead"
+        raise TargetError(f"concat {op.name!r} joins flattened maps {orders}: {law}")
+
+
+def check_output(tensor: str, order: Shape | None) -> None:
+    """Raises TargetError if an output of the network is a flattened map of more than one position."""
+    if order:
+        law = "on a device its features lie position first; make the map itself the output"
+        raise TargetError(f"output {tensor!r} was flattened from {order}: {law}")

@@ -1,0 +1,108 @@
+"""The bill: its parts by hand, and its sums."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from search_spaces.declare import load_declaration
+from search_spaces.space import derive
+from targets.core import CallCost, call_costs
+from targets.cost import bill, estimate
+from targets.device import load_device
+from targets.energy import energy_uj
+from targets.flash import flash_bytes
+from targets.latency import call_cycles, latency_ms
+from targets.lower import lower
+from targets.program import Runtime
+from targets.tflite_file import file_size
+from tests.targets.networks import ROUND, mobilenet_v1
+from tests.toys import chain, every_kind, toys
+
+NRF, L4R5 = load_device("nrf52840"), load_device("stm32l4r5")
+RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
+
+
+def costing(cycles: float, weight_loads: int) -> CallCost:
+    return CallCost("conv", 0, cycles, weight_loads, 0, 0, 0)
+
+
+def test_milliseconds_by_hand() -> None:
+    calls = [costing(1000, 100), costing(500, 0)]
+    # 2 x 1,500 cycles + 3 x 100 loads + 450 of the interpreter a call = 4,200 cycles at 1 MHz.
+    assert latency_ms(calls, ROUND, "tflm") == pytest.approx(4.2)
+    assert latency_ms(calls, ROUND, "c") == pytest.approx(3.3)
+    assert call_cycles(calls[0], ROUND, "tflm") == 2 * 1000 + 3 * 100 + 450
+
+
+def test_energy_is_power_times_time() -> None:
+    assert energy_uj(4.0, ROUND) == 20.0  # 5 mW for 4 ms
+    assert energy_uj(4.0, NRF) is None
+
+
+def test_flash_by_hand() -> None:
+    program = lower(chain()[0])
+    costs = call_costs(program, NRF.kernel_core)
+    # Runtime, then conv, pad, avg_pool, reshape and fc once each, and the file.
+    code = 36_900 + 7940 + 600 + 648 + 100 + 3856
+    assert flash_bytes(program, costs, NRF.kernel_core, 5000) == code + 5000
+    in_c = lower(chain()[0], "c")
+    costs = call_costs(in_c, NRF.kernel_core)
+    # No pad; 7 calls of 100 bytes of glue; weights, and 4 + 8 bytes a filter for bias, multiplier and shift.
+    weights = 8 * 9 + 8 * 72 + 12 * 72 + 12 * 108 + 4 * 12
+    code = 1000 + 7940 + 648 + 100 + 3856 + 7 * 100
+    assert flash_bytes(in_c, costs, NRF.kernel_core, 5000) == code + weights + 12 * 44
+
+
+def test_estimate_of_a_chain() -> None:
+    graph = chain()[0]
+    cost = estimate(graph, NRF)
+    assert cost.weights_bytes == (8 * 9 + 8 * 72 + 12 * 72 + 12 * 108 + 4 * 12) + 4 * 44
+    assert cost.macs == 64 * (8 * 9 + 8 * 72) + 16 * (12 * 72 + 12 * 108) + 48
+    assert cost.params == graph.params
+    assert cost.size_bytes == file_size(lower(graph))
+    assert cost.ram_bytes == 1456 + 420 + 240 * 8 + 8 * 44
+    assert (cost.runtime, cost.target, cost.energy_uj) == ("tflm", "nrf52840", None)
+
+
+def test_generated_c_does_not_change_the_file() -> None:
+    graph = chain()[0]
+    tflm, c = estimate(graph, NRF), estimate(graph, NRF, "c")
+    assert c.size_bytes == tflm.size_bytes
+    assert c.ram_bytes < tflm.ram_bytes
+    assert c.flash_bytes < tflm.flash_bytes
+    assert c.latency_ms < tflm.latency_ms
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("name", [*toys(), "every_kind"])
+def test_the_bill_adds_up(name: str, runtime: Runtime) -> None:
+    graph = every_kind()[0] if name == "every_kind" else toys()[name][0]
+    cost, lines = estimate(graph, L4R5, runtime), bill(graph, L4R5, runtime)
+    assert sum(line.ms for line in lines) == pytest.approx(cost.latency_ms)
+    assert sum(line.cycles for line in lines) == pytest.approx(cost.latency_ms * 120_000)
+    assert sum(line.macs for line in lines) == cost.macs == graph.macs
+    assert sum(line.weights_bytes for line in lines) == cost.weights_bytes
+    assert max(line.live_bytes for line in lines) <= cost.ram_bytes
+    assert cost.params == graph.params
+    assert cost.energy_uj == pytest.approx(52 * cost.latency_ms)
+
+
+def test_random_networks_cost_something_and_agree_with_their_graph() -> None:
+    space = derive(mobilenet_v1(), load_declaration("mcu"))
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        graph = space.apply(space.sample(rng=rng))
+        cost = estimate(graph, L4R5)
+        assert min(cost.size_bytes, cost.ram_bytes, cost.latency_ms, cost.energy_uj or 0) > 0
+        assert (cost.macs, cost.params) == (graph.macs, graph.params)
+        assert cost.weights_bytes < cost.size_bytes < cost.flash_bytes
+
+
+def test_published_networks_lie_in_their_bands() -> None:
+    """Milliseconds measured by others: MLPerf Tiny v1.0 (VWW) and tvm-arduino-profiling (person_detect, 2021)."""
+    vww = estimate(mobilenet_v1(0.25, side=96, channels=3, classes=2), L4R5)
+    assert vww.macs == 7_489_664
+    assert vww.latency_ms == pytest.approx(301.2, rel=L4R5.latency_band_percent / 100)
+    person = estimate(mobilenet_v1(0.25, side=96, channels=1, classes=2), NRF)
+    assert person.latency_ms == pytest.approx(653, rel=NRF.latency_band_percent / 100)
