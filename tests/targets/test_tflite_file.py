@@ -91,7 +91,7 @@ def test_four_more_classes_cost_these_bytes() -> None:
         return lower(sketch.done())
 
     # 4 x 12 weights, 4 biases of 4 bytes, 4 scales of 4 (the bias's are the weights' own), 4 zero points of 8.
-    assert file_size(net(8)) - file_size(net(4)) == 48 + 16 + 16 + 32
+    assert file_size(net(20)) - file_size(net(16)) == 48 + 16 + 16 + 32
 
 
 def test_a_program_for_c_is_refused() -> None:

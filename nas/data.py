@@ -1,0 +1,224 @@
+"""Data sets, checked: train for training, search_val for the search, final_val for the verdict, test for the end.
+
+A drop is judged only on images the original was not trained on, so the two validation splits come from `x_val` where
+it is given, else from the test set, never from the training images. What was done is said in `DataSet.notes`.
+
+uint8 arrays are images and are fed to the model as x/255; float arrays are fed as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nas import data_sources
+from nas.splits import PARTS, SPLITS, Pair, four
+from search_spaces.errors import DataError
+
+# Drops below this many final_val images come with a 95 % bound wider than about 0.7 points (one standard error of a
+# paired difference with 4 % of answers changed is sqrt(0.04 / n)).
+FEW_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Four splits of one classification task, checked against a model.
+
+    Attributes:
+        x_train, x_search, x_final, x_test: `N x C x H x W` or `N x features`; uint8, or float32 as the model takes it.
+        y_train, y_search, y_final, y_test: int64 class numbers, `N`.
+        classes: number of classes, the model's number of outputs.
+        image: the arrays are uint8 and are fed as x/255.
+        name: for the report.
+        notes: how the splits were made and what looks odd, one sentence each.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_search: np.ndarray
+    y_search: np.ndarray
+    x_final: np.ndarray
+    y_final: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: int
+    image: bool
+    name: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Images and labels by the split's full name."""
+        return {
+            "train": (self.x_train, self.y_train),
+            "search_val": (self.x_search, self.y_search),
+            "final_val": (self.x_final, self.y_final),
+            "test": (self.x_test, self.y_test),
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Images in each split."""
+        return {split: len(y) for split, (_, y) in self.splits.items()}
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every array's dtype, shape and bytes, for the manifest."""
+        found = {}
+        for split, (x, y) in self.splits.items():
+            found[f"x_{split}"], found[f"y_{split}"] = _digest(x), _digest(y)
+        return found
+
+
+def load_data(
+    spec: str | Mapping[str, Any] | None, input_shape: tuple[int, ...], classes: int, *, seed: int = 0
+) -> DataSet:
+    """The data set behind `--data`, split and checked.
+
+    Args:
+        spec: None for the bundled quickstart; an `.npz`; a folder of class folders; `package.module:function`; or the
+            arrays themselves. Arrays are `x_train, y_train` and `x_val, y_val` and/or `x_test, y_test`, or the four
+            splits by name (`x_search_val`, `x_final_val`).
+        input_shape: the model's input without the batch axis, `(C, H, W)` or `(features,)`.
+        classes: the model's number of outputs.
+        seed: of the split, where one has to be made.
+
+    Raises:
+        DataError: the data cannot be read, or does not fit the model.
+    """
+    source = data_sources.read(spec, input_shape, seed=seed)
+    given = [part for part in PARTS if f"x_{part}" in source.arrays or f"y_{part}" in source.arrays]
+    splits, notes = four({part: _pair(source.arrays, part, input_shape, classes) for part in given}, seed=seed)
+    _check_scale(splits)
+    for split in SPLITS:
+        notes += _check_labels(split, splits[split][1], classes)
+    notes += _remarks(splits)
+    (x_train, y_train), (x_search, y_search), (x_final, y_final), (x_test, y_test) = (splits[name] for name in SPLITS)
+    return DataSet(
+        x_train=x_train,
+        y_train=y_train,
+        x_search=x_search,
+        y_search=y_search,
+        x_final=x_final,
+        y_final=y_final,
+        x_test=x_test,
+        y_test=y_test,
+        classes=classes,
+        image=x_train.dtype == np.uint8,
+        name=source.name,
+        notes=(*source.notes, *notes),
+    )
+
+
+def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], classes: int) -> Pair:
+    """One split's arrays, checked one by one and brought to their dtypes."""
+    if f"y_{split}" not in arrays or f"x_{split}" not in arrays:
+        missing = f"{'y' if f'x_{split}' in arrays else 'x'}_{split}"
+        raise DataError(f"data must hold x_{split} and y_{split} together, {missing} is missing")
+    x, y = np.asarray(arrays[f"x_{split}"]), np.asarray(arrays[f"y_{split}"])
+    if x.ndim == len(input_shape) and len(input_shape) == 3 and input_shape[0] == 1:
+        x = x[:, None]  # N x H x W holds the one channel already
+    if x.shape[1:] != tuple(input_shape):
+        law = f"must be N x {_by(input_shape)} as the model's input"
+        raise DataError(f"x_{split} {law}, {_shape_advice(x, input_shape)}")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        advice = "give class numbers (one_hot.argmax(1))" if y.ndim == 2 else "give class numbers as integers"
+        raise DataError(f"y_{split} must be N integers, got {_by(y.shape)} of {y.dtype}; {advice}")
+    if len(x) != len(y):
+        raise DataError(f"x_{split} and y_{split} must be equally long, got {len(x)} and {len(y)}")
+    if len(x) == 0:
+        raise DataError(f"x_{split} is empty; every split needs images")
+    y = y.astype(np.int64)
+    if y.min() < 0 or y.max() >= classes:
+        worst = int(y.min() if y.min() < 0 else y.max())
+        raise DataError(f"y_{split} must lie in 0..{classes - 1} (the model has {classes} outputs), got {worst}")
+    return _values(x, split), y
+
+
+def _values(x: np.ndarray, split: str) -> np.ndarray:
+    """The images as uint8 or finite float32."""
+    if x.dtype == np.uint8:
+        return np.ascontiguousarray(x)
+    if x.dtype.kind != "f":
+        raise DataError(f"x_{split} must be uint8 (fed as x/255) or float (fed as it is), got {x.dtype}")
+    x = np.ascontiguousarray(x, np.float32)
+    bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+    if bad.any():
+        law = "must hold finite numbers only"
+        raise DataError(f"x_{split} {law}, {int(bad.sum())} of {len(x)} rows have NaN or inf, first row {bad.argmax()}")
+    return x
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in shape) or "a single number"
+
+
+def _shape_advice(x: np.ndarray, input_shape: tuple[int, ...]) -> str:
+    got = f"got {_by(x.shape)}"
+    if x.ndim == 4 and len(input_shape) == 3 and (x.shape[3], *x.shape[1:3]) == tuple(input_shape):
+        return f"{got}; channels come first here: x.transpose(0, 3, 1, 2)"
+    if x.ndim > 1 and int(np.prod(x.shape[1:])) == int(np.prod(input_shape)):
+        return f"{got}; the same number of values: x.reshape(-1, {', '.join(map(str, input_shape))}) if the order fits"
+    return got
+
+
+def _check_labels(split: str, labels: np.ndarray, classes: int) -> list[str]:
+    """Raises for a class that `train` lacks; notes one that another split lacks."""
+    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
+    if not len(missing):
+        return []
+    what = f"class {missing[0]}" if len(missing) == 1 else f"classes {', '.join(map(str, missing[:5]))}"
+    if split == "train":
+        raise DataError(f"every class needs images in train, {what} of the model's {classes} has none")
+    return [f"{split} holds no image of {what}: its accuracy says nothing about it."]
+
+
+def _check_scale(splits: dict[str, Pair]) -> None:
+    """One split in [0, 1] and another in [0, 255] is a preprocessing slip, and so is a mix of dtypes."""
+    x_train = splits["train"][0]
+    reach = _reach(x_train)
+    if x_train.min() == x_train.max():
+        raise DataError(f"x_train must vary, every value is {float(x_train.flat[0]):g}")
+    for split, (x, _) in splits.items():
+        if x.dtype != x_train.dtype:
+            raise DataError(f"all splits must have one dtype, x_train is {x_train.dtype} and x_{split} {x.dtype}")
+        other = _reach(x)
+        if max(reach, other) > 50 * max(min(reach, other), 1e-12):
+            law = "all splits must be scaled alike"
+            raise DataError(f"{law}, x_train reaches {reach:g} and x_{split} reaches {other:g}")
+
+
+def _reach(x: np.ndarray) -> float:
+    """The largest magnitude, found without a copy."""
+    return max(abs(float(x.min())), abs(float(x.max())))
+
+
+def _remarks(splits: dict[str, Pair]) -> list[str]:
+    """What a careful reader would ask about."""
+    notes = []
+    x_train, count = splits["train"][0], len(splits["final_val"][1])
+    if x_train.dtype != np.uint8 and x_train.ndim == 4 and x_train.max() > 2 and x_train.min() >= 0:
+        note = f"x is float and reaches {float(x_train.max()):g}: it is fed as it is; uint8 images are fed as x/255."
+        notes.append(note)
+    if count < FEW_IMAGES:
+        notes.append(f"final_val holds {count} images: the 95 % bound of a drop is wide, `proven` is hard to reach.")
+    seen = {hash(row.tobytes()) for row in x_train}  # 64 bits a row, so that a large data set is not held twice
+    for split in SPLITS[1:]:
+        x = splits[split][0]
+        twins = sum(hash(row.tobytes()) in seen for row in x)
+        if twins > 0.01 * len(x):
+            note = f"{100 * twins / len(x):.0f} % of {split} are also in x_train: drops look smaller than they are."
+            notes.append(note)
+    return notes
+
+
+def _digest(array: np.ndarray) -> str:
+    """SHA-256 over dtype, shape and bytes, so that a reshaped array is another one."""
+    found = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()

@@ -1,0 +1,176 @@
+"""Where arrays come from: the quickstart, an `.npz`, a folder of class folders, a function, or the caller.
+
+Nothing here is checked against a model but the size of image files; `nas.data` does the rest. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.config import FUNCTION
+from nas.splits import PARTS, deal
+from search_spaces.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """Arrays as they were found.
+
+    Attributes:
+        arrays: `x_<part>` and `y_<part>`.
+        name: for the report.
+        notes: what a reader must know of how they were read.
+    """
+
+    arrays: Mapping[str, Any]
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def read(spec: str | Mapping[str, Any] | None, input_shape: tuple[int, ...], *, seed: int) -> Source:
+    """The arrays behind `--data`; see `nas.data.load_data`.
+
+    Raises:
+        DataError: nothing readable is there.
+    """
+    if spec is None:
+        from nas import quickstart  # its arrays take half a second to unpack
+
+        return Source(quickstart.arrays(), "Fashion-MNIST")
+    if isinstance(spec, Mapping):
+        return _named(spec, "arrays")
+    if FUNCTION.fullmatch(spec):
+        return _named(_call(spec), spec)
+    path = Path(spec)
+    if path.is_dir():
+        return _folder(path, input_shape, seed=seed)
+    if not path.exists():
+        raise DataError(f"data {spec!r} does not exist; give a folder, an .npz, or package.module:function")
+    return _npz(path)
+
+
+def _named(arrays: Mapping[str, Any], name: str) -> Source:
+    known = {f"{axis}_{part}" for axis in "xy" for part in PARTS}
+    unknown = sorted(key for key in arrays if key not in known)
+    notes = (f"ignored in {name}: {', '.join(unknown)}.",) if unknown else ()
+    if not known & set(arrays):
+        raise DataError(f"{name} must hold x_train, y_train, x_val, ..., got {', '.join(unknown) or 'nothing'}")
+    return Source(arrays, name, notes)
+
+
+def _npz(path: Path) -> Source:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path} is not an .npz, or is cut short; write it with numpy.savez(x_train=..., ...)")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is damaged ({error}); write it again with numpy.savez") from None
+    except ValueError as error:
+        law = "must hold plain number arrays, never pickled objects"
+        raise DataError(f"{path} {law} ({str(error).splitlines()[0]})") from None
+    return _named(arrays, path.name)
+
+
+def _call(spec: str) -> Mapping[str, Any]:
+    """What the function returns; the working folder is importable, as it is for `python -m`."""
+    module_name, function_name = spec.split(":")
+    if "" not in sys.path and "." not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except ImportError as error:
+        raise DataError(f"data {spec!r} cannot be imported: {error}") from None
+    except AttributeError:
+        raise DataError(f"data {spec!r}: module {module_name} has no function {function_name}") from None
+    try:
+        found = function()
+    except Exception as error:
+        raise DataError(f"data {spec!r} raised {type(error).__name__}: {error}") from error
+    if not isinstance(found, Mapping):
+        raise DataError(f"data {spec!r} must return a dict of arrays, got {type(found).__name__}")
+    return found
+
+
+def _folder(path: Path, input_shape: tuple[int, ...], *, seed: int) -> Source:
+    """`<part>/<class>/<image>`, or `<class>/<image>` with a split made here; classes are numbered alphabetically."""
+    found = {part: path / part for part in PARTS if (path / part).is_dir()}
+    if found:
+        names = _classes(next(iter(found.values())))
+        for folder in found.values():
+            if _classes(folder) != names:
+                raise DataError(f"{folder} must hold the class folders {', '.join(names)}, got {_classes(folder)}")
+        arrays: dict[str, np.ndarray] = {}
+        for part, folder in found.items():
+            arrays[f"x_{part}"], arrays[f"y_{part}"] = _images(folder, names, input_shape)
+        return Source(arrays, path.name, (_numbering(names),))
+    names = _classes(path)
+    x, y = _images(path, names, input_shape)
+    first, second, third, val, test = deal(y, 5, seed=seed)
+    rows = {"train": np.sort(np.concatenate([first, second, third])), "val": val, "test": test}
+    arrays = {f"{axis}_{part}": a[chosen] for part, chosen in rows.items() for axis, a in (("x", x), ("y", y))}
+    note = (
+        f"{path.name} has no train/val/test folders and was split 60/20/20 here: if the original was trained on these "
+        "images, drops look other than they are."
+    )
+    return Source(arrays, path.name, (_numbering(names), note))
+
+
+def _numbering(names: list[str]) -> str:
+    shown = ", ".join(f"{i} = {name}" for i, name in enumerate(names[:4])) + (", ..." if len(names) > 4 else "")
+    return f"class folders are numbered alphabetically: {shown}."
+
+
+def _classes(folder: Path) -> list[str]:
+    names = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    if not names:
+        raise DataError(f"{folder} must hold one folder of images per class, it holds no folders")
+    return names
+
+
+def _images(folder: Path, names: list[str], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """All images below `folder` as uint8 `N x C x H x W`, and their class numbers."""
+    if len(input_shape) != 3 or input_shape[0] not in (1, 3):
+        raise DataError(f"image folders need a model with 1 or 3 x H x W input, it takes {input_shape}; give an .npz")
+    files = [
+        (file, label)
+        for label, name in enumerate(names)
+        for file in sorted((folder / name).rglob("*"))
+        if file.suffix.lower() in IMAGE_SUFFIXES
+    ]
+    images = np.empty((len(files), *input_shape), np.uint8)
+    for row, (file, _) in enumerate(files):
+        images[row] = _image(file, input_shape)
+    return images, np.array([label for _, label in files], np.int64)
+
+
+def _image(file: Path, input_shape: tuple[int, ...]) -> np.ndarray:
+    """One 8-bit image, grey or RGB as the model wants; never resized, since the original's resizing is unknown."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError("image folders need Pillow: pip install pillow") from None
+    channels, height, width = input_shape
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{file} must be an 8-bit image, got mode {opened.mode}")
+            if opened.size != (width, height):
+                law = f"images must be {width} x {height} (width x height) as the model's input"
+                got = f"got {opened.size[0]} x {opened.size[1]}; resize them as the original's were"
+                raise DataError(f"{law}, {file} {got}")
+            pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} is not a readable image: {error}") from None
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

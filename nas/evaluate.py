@@ -1,0 +1,197 @@
+"""The real problem: a job becomes a trained, quantized, written and scored network. Calls the rooms in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from nas import atomic, checkpoints, judge
+from nas.artefacts import RunFolder
+from nas.candidate import Student
+from nas.distill import Distiller, Recipe
+from nas.evaluation import Evaluation, Job
+from nas.export.qdq_onnx import qdq_onnx
+from nas.export.tflite import tflite_bytes
+from nas.inherit import importance
+from nas.objectives import Limits, violation
+from nas.plan import COOLDOWN
+from nas.quantize import calibrate, quantize
+from nas.refit import Reference, refit
+from nas.runtime import Session
+from nas.views import Views, feed
+from search_spaces.genes import Genome
+from search_spaces.graph import Graph, Weights
+from search_spaces.space import SearchSpace
+from targets.cost import Cost
+from targets.device import Device
+from targets.lower import lower
+from targets.pricing import Pricer
+from targets.program import Runtime
+
+REFIT_IMAGES = 256
+CALIBRATION_IMAGES = 512
+LOOK_IMAGES = 256
+FINISH_COOLDOWN = 0.3  # share of a finish's steps with a falling rate
+CHUNK = 50  # steps between two looks at the clock
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker needs beside the arrays.
+
+    Attributes:
+        space: the space the genomes belong to.
+        device, runtime, limits: what prices and limits refer to.
+        recipe: how students are trained.
+        rungs: the plan's rungs; a job beyond the last is a finish.
+        folder: where checkpoints and scored files go; shared by all workers.
+        cutoff: `time.time()` at which a finish must begin to cool down whatever its plan says; None without a clock.
+    """
+
+    space: SearchSpace
+    device: Device
+    runtime: Runtime
+    limits: Limits
+    recipe: Recipe
+    rungs: tuple[int, ...]
+    folder: RunFolder
+    cutoff: float | None = None
+
+
+@dataclass
+class Phases:
+    """Wall seconds of a job's phases."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class RealProblem:
+    """Trains and scores candidates of one space.
+
+    Args:
+        setup: small things.
+        arrays: `view_images` K x N x ..., `view_logits` K x N x classes, `y_train`, `x_search`, `y_search`,
+            `search_logits`, and the original's weights as `weight:<name>`.
+    """
+
+    def __init__(self, setup: Setup, arrays: Mapping[str, np.ndarray]) -> None:
+        self.setup = setup
+        self.space = setup.space
+        self.views = Views(arrays["view_images"], arrays["view_logits"], arrays["y_train"])
+        self.x_search, self.y_search = arrays["x_search"], arrays["y_search"]
+        self.search_logits = arrays["search_logits"]
+        self.weights: Weights = {
+            name.removeprefix("weight:"): array for name, array in arrays.items() if name.startswith("weight:")
+        }
+        self.pricer = Pricer(setup.space, setup.device, setup.runtime)
+        self.original_accuracy = judge.accuracy(self.search_logits, self.y_search)
+
+    @cached_property
+    def order(self) -> dict[int, np.ndarray]:
+        return importance(self.space.graph, self.weights, self.space.channels)
+
+    @cached_property
+    def reference(self) -> Reference:
+        images = feed(self.views.images[0][:REFIT_IMAGES])
+        return Reference(self.space.graph, self.weights, images)
+
+    def price(self, genome: Genome) -> Cost:
+        return self.pricer.price(genome)
+
+    def evaluate(self, job: Job) -> Evaluation:
+        phases = Phases()
+        cost = self.price(job.genome)
+        if violation(cost, self.setup.limits) > 0:
+            return Evaluation(job, cost, status="infeasible", note="over a limit; not trained")
+        graph = self.space.apply(job.genome)
+        if job.rung == 0:
+            with phases("refit"):
+                weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
+            with phases("score"):
+                kl = self._look(graph, weights)
+            return Evaluation(job, cost, kl=kl, seconds=phases.seconds)
+        distiller = self._distiller(job, graph, phases)
+        weights = self._train(job, distiller, phases)
+        return self._score(job, cost, graph, weights, phases)
+
+    def _look(self, graph: Graph, weights: Weights) -> float:
+        """KL of an untrained student to the original's logits on a few search_val images."""
+        rows = slice(0, LOOK_IMAGES)
+        with torch.inference_mode():
+            logits = Student(graph, weights).eval()(torch.from_numpy(feed(self.x_search[rows]))).numpy()
+        return judge.kl_divergence(self.search_logits[rows], logits)
+
+    def _distiller(self, job: Job, graph: Graph, phases: Phases) -> Distiller:
+        if job.origin is not None:
+            state = checkpoints.load(self.setup.folder.checkpoint(job.origin))
+            return Distiller.resume(graph, state, self.views, self.setup.recipe, seed=job.seed)
+        with phases("refit"):
+            weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
+            student = Student(graph, weights)
+            student.add_norm(torch.from_numpy(self.reference.images))
+        return Distiller(student, self.views, self.setup.recipe, seed=job.seed)
+
+    def _train(self, job: Job, distiller: Distiller, phases: Phases) -> dict[str, np.ndarray]:
+        """The scored copy's weights, after a cool-down; the uncooled state is kept for the next rung."""
+        finish = job.rung > len(self.setup.rungs)
+        cool = max(2, round(job.steps * (FINISH_COOLDOWN if finish else COOLDOWN)))
+        steps = job.steps - cool if finish else job.steps
+        with phases("train"):
+            done = 0
+            start = time.time()
+            while done < steps:
+                chunk = min(CHUNK, steps - done)
+                distiller.run(chunk)
+                done += chunk
+                if finish and self._late(start, done, cool):
+                    break
+            if not finish:
+                atomic.write_bytes(self.setup.folder.checkpoint(job.id), checkpoints.dump(distiller.state()))
+            return distiller.cooled(cool)
+
+    def _late(self, start: float, done: int, cool: int) -> bool:
+        """Would the cool-down end after the cut-off at the speed seen so far?"""
+        if self.setup.cutoff is None:
+            return False
+        now = time.time()
+        return now + (now - start) / done * cool > self.setup.cutoff
+
+    def _score(
+        self, job: Job, cost: Cost, graph: Graph, weights: Mapping[str, np.ndarray], phases: Phases
+    ) -> Evaluation:
+        """Quantizes, writes both files, and measures the ONNX file that was written."""
+        program = lower(graph, "tflm")
+        with phases("quantize"):
+            ranges = calibrate(program, graph, weights, self.views.images[0][:CALIBRATION_IMAGES])
+            quantized = quantize(program, weights, ranges)
+        with phases("write"):
+            onnx_bytes = qdq_onnx(program, quantized).SerializeToString()
+            atomic.write_bytes(self.setup.folder.onnx(job.id), onnx_bytes)
+            atomic.write_bytes(self.setup.folder.tflite(job.id), tflite_bytes(program, quantized))
+        with phases("score"):
+            logits = Session(onnx_bytes, threads=1).logits(self.x_search)
+        accuracy = judge.accuracy(logits, self.y_search)
+        kl = judge.kl_divergence(self.search_logits, logits)
+        drop = self.original_accuracy - accuracy
+        return Evaluation(job, cost, accuracy, drop, kl, seconds=phases.seconds)
+
+
+def builder(setup: Setup) -> Callable[[Mapping[str, np.ndarray]], RealProblem]:
+    """What a worker pool calls with its arrays."""
+    from functools import partial
+
+    return partial(RealProblem, setup)

@@ -1,0 +1,153 @@
+"""The end of a run: exported files are scored on images the search never saw, judged, and put in order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from nas import atomic, judge, pareto
+from nas.artefacts import RunFolder
+from nas.data import DataSet
+from nas.evaluation import Evaluation
+from nas.objectives import Limits, objective_vector, reference_point, violation
+from nas.result import ArchiveRow, Point
+from nas.runtime import Session
+from search_spaces.genes import Genome
+from search_spaces.space import SearchSpace
+
+MOST = 40
+"""So many candidates are scored on final_val at most, the best by search_val first."""
+
+
+def contenders(evaluations: Iterable[Evaluation], finish_rung: int) -> list[Evaluation]:
+    """Who is scored on final_val: each genome's furthest training; finishes, then by non-dominated rank."""
+    furthest: dict[Genome, Evaluation] = {}
+    for evaluation in evaluations:
+        if evaluation.status != "ok" or evaluation.drop is None or evaluation.cost is None:
+            continue
+        before = furthest.get(evaluation.job.genome)
+        if before is None or evaluation.job.rung > before.job.rung:
+            furthest[evaluation.job.genome] = evaluation
+    found = list(furthest.values())
+    if not found:
+        return []
+    rank = pareto.ranks(np.array([[e.cost.size_bytes, e.drop] for e in found], dtype=float))  # type: ignore[union-attr]
+    keyed = sorted(zip(found, rank, strict=True), key=lambda p: (p[0].job.rung < finish_rung, p[1], p[0].job.id))
+    return [evaluation for evaluation, _ in keyed[:MOST]]
+
+
+def score(
+    found: list[Evaluation],
+    space: SearchSpace,
+    data: DataSet,
+    original_right: np.ndarray,
+    limits: Limits,
+    folder: RunFolder,
+    ladder: set[Genome],
+    *,
+    threads: int,
+) -> list[Point]:
+    """Points from exported files on final_val; test figures are still missing (NaN)."""
+    images = data.x_final
+    points = []
+    for evaluation in found:
+        job, cost = evaluation.job, evaluation.cost
+        assert cost is not None
+        assert evaluation.drop is not None
+        logits = Session(folder.onnx(job.id).read_bytes(), threads=threads).logits(images)
+        right = logits.argmax(1) == data.y_final
+        drop, upper = judge.drop_with_bound(original_right, right)
+        home = f"models/{job.genome.key}"
+        points.append(
+            Point(
+                id=job.genome.key,
+                values=space.values(job.genome),
+                cost=cost,
+                steps=job.steps,
+                search_drop=evaluation.drop,
+                val_accuracy=judge.accuracy(logits, data.y_final),
+                val_drop=drop,
+                val_drop_upper95=upper,
+                verdict=judge.verdict(drop, upper, limits.drop),
+                test_accuracy=None,
+                test_drop=None,
+                onnx=f"{home}/model.onnx",
+                tflite=f"{home}/model.tflite",
+                on_front=False,
+                within_limits=violation(cost, limits, drop) == 0,
+                is_ladder=job.genome in ladder,
+            )
+        )
+    return points
+
+
+def mark_front(points: list[Point]) -> list[Point]:
+    """The same points, those on the front of (size, final_val drop) within the limits marked."""
+    inside = [k for k, point in enumerate(points) if point.within_limits]
+    if not inside:
+        return points
+    vectors = np.array([[points[k].cost.size_bytes, points[k].val_drop] for k in inside], dtype=float)
+    chosen = {inside[k] for k in pareto.front(vectors)}
+    return [replace(point, on_front=k in chosen) for k, point in enumerate(points)]
+
+
+def score_test(
+    points: list[Point],
+    jobs: dict[str, str],
+    data: DataSet,
+    original_right: np.ndarray,
+    folder: RunFolder,
+    *,
+    threads: int,
+) -> list[Point]:
+    """Fills in the test figures, once, from the exported files; nothing is chosen by them."""
+    images = data.x_test
+    scored = []
+    for point in points:
+        logits = Session(folder.onnx(jobs[point.id]).read_bytes(), threads=threads).logits(images)
+        right = logits.argmax(1) == data.y_test
+        drop, _ = judge.drop_with_bound(original_right, right)
+        scored.append(replace(point, test_accuracy=100 * float(right.mean()), test_drop=drop))
+    return scored
+
+
+def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> None:
+    """Puts a point's files into `models/<id>/`."""
+    home = folder.models / point.id
+    for source, name in ((folder.onnx(job_id), "model.onnx"), (folder.tflite(job_id), "model.tflite")):
+        atomic.write_bytes(home / name, source.read_bytes())
+    content = {"genome": genome.to_json(), "values": point.values}
+    atomic.write_text(home / "genome.json", json.dumps(content, indent=1) + "\n")
+
+
+def hypervolume(points: Iterable[Point], limits: Limits, original_size: float) -> float:
+    """Area dominated in (log2 size_bytes, drop on final_val) below the limits, by the points within them."""
+    reference = reference_point(limits, unlimited={"size_bytes": original_size, "drop": 5.0})
+    vectors = [objective_vector(p.cost, p.val_drop) for p in points if p.within_limits]
+    return pareto.hypervolume(np.array(vectors), reference) if vectors else 0.0
+
+
+def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[ArchiveRow, ...]:
+    """Every evaluation of the search as a row."""
+    return tuple(
+        ArchiveRow(
+            e.job.genome.key,
+            e.job.rung,
+            e.job.steps,
+            e.cost.size_bytes if e.cost else None,
+            e.accuracy,
+            e.drop,
+            e.status,
+            e.job.genome in ladder,
+        )
+        for e in evaluations
+    )
+
+
+def clear(folder: RunFolder) -> None:
+    """Removes the work files of a finished run; the ledger and the models stay."""
+    shutil.rmtree(folder.work, ignore_errors=True)

@@ -1,0 +1,80 @@
+"""What a candidate takes over from the original: the most important channels and the middle of each kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from search_spaces.channels import ChannelMap
+from search_spaces.genes import Genome
+from search_spaces.graph import Graph, Op, Weights
+from search_spaces.space import SearchSpace
+
+Order = Mapping[int, np.ndarray]
+"""For each atom id a permutation of its channels, most important first."""
+
+
+def importance(graph: Graph, weights: Weights, channels: ChannelMap) -> dict[int, np.ndarray]:
+    """Orders each atom's channels by the L1 norms of the filters that make them (arXiv:1608.08710), largest first.
+
+    Norms are divided by their layer's mean and summed over all layers of the atom, depthwise layers included: channels
+    that an add ties together are judged together. Equal channels keep their order.
+    """
+    scores = [np.zeros(atom.size) for atom in channels.atoms]
+    for op in graph.ops:
+        if f"{op.name}.weight" not in weights:
+            continue
+        weight = np.abs(weights[f"{op.name}.weight"]).astype(np.float64)
+        norms = weight.reshape(len(weight), -1).sum(1)
+        norms = norms.reshape(-1, channels.span[op.name]).mean(1)
+        norms /= norms.mean() or 1.0
+        start = 0
+        for atom in channels.of[op.name]:
+            size = channels.atoms[atom].size
+            scores[atom] += norms[start : start + size]
+            start += size
+    return {k: np.argsort(-score, kind="stable") for k, score in enumerate(scores)}
+
+
+def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) -> dict[str, np.ndarray]:
+    """Weights for `space.apply(genome)` cut out of the original's, float32.
+
+    A layer that took over a segment which is left out, or that reads other channels than it used to, has nothing to
+    inherit and gets zeros: the refit is to fill it. A kernel that grows has zeros around the original's taps.
+    """
+    graph, origins, channels = space.apply(genome), space.origins(genome), space.channels
+    found: dict[str, np.ndarray] = {}
+    for op in graph.ops:
+        if f"{op.name}.weight" not in weights:
+            continue
+        original = space.graph.by_name[op.name]
+        source, out = origins[op.inputs[0]], origins[op.name]
+        same_input = channels.of[source.tensor] == channels.of[original.inputs[0]]
+        if out.tensor != op.name or not same_input:
+            shapes = graph.weight_shapes
+            found |= {
+                f"{op.name}.{key}": np.zeros(shapes[f"{op.name}.{key}"], np.float32) for key in ("weight", "bias")
+            }
+            continue
+        rows = space.keep(out, order)
+        weight = np.asarray(weights[f"{op.name}.weight"], np.float32)[rows]
+        if op.kind == "linear" or (op.kind == "conv" and original["groups"] == 1):
+            weight = weight[:, space.keep(source, order)]
+        if op.kind == "conv" and op["kernel"] != original["kernel"]:
+            weight = _resized(space, op, weight)
+        found[f"{op.name}.weight"] = np.ascontiguousarray(weight)
+        found[f"{op.name}.bias"] = np.asarray(weights[f"{op.name}.bias"], np.float32)[rows]
+    return found
+
+
+def _resized(space: SearchSpace, op: Op, weight: np.ndarray) -> np.ndarray:
+    """The taps of a smaller kernel, or the original's taps amid zeros: `O x I x side x side`."""
+    side, before = op["kernel"][0], weight.shape[-1]
+    crop = space.kernel_crop(op, side)
+    resized = np.zeros((*weight.shape[:2], side, side), np.float32)
+    y, x = crop.offset_y, crop.offset_x
+    top, left = max(y, 0), max(x, 0)
+    bottom, right = min(y + side, before), min(x + side, before)
+    resized[:, :, top - y : bottom - y, left - x : right - x] = weight[:, :, top:bottom, left:right]
+    return resized

@@ -1,0 +1,75 @@
+"""The report's layer-by-layer bill: one row a kernel call, with bars that show where a resource goes."""
+
+from __future__ import annotations
+
+from html import escape
+
+from nas import wording
+from nas.result import RunResult
+
+
+def bill(result: RunResult) -> str:
+    """Weights, MACs, latency and RAM of every kernel call of the chosen model, and what dominates each.
+
+    RAM in use counts the tensors alive during the call and its scratch; the plan's gaps and the runtime's own data come
+    on top, so `ram_bytes` is at least the largest of them.
+    """
+    calls = result.bill
+    if not calls:
+        return ""
+    weights = [float(call.weights_bytes) for call in calls]
+    latency = [float(call.ms) for call in calls]
+    live = [float(call.live_bytes) for call in calls]
+    tops = [max(column) for column in (weights, latency, live)]
+    rows = []
+    for i, call in enumerate(calls):
+        cells = (
+            _bar(wording.size(weights[i]), weights[i], tops[0]),
+            f"<td>{wording.count(call.macs)}</td>",
+            _bar(wording.milliseconds(latency[i]), latency[i], tops[1]),
+            _bar(wording.size(live[i]), live[i], tops[2]),
+        )
+        name = escape(call.op)
+        rows.append(
+            f'<tr><td>{i + 1}</td><td class="left">{escape(call.kind)}</td>'
+            f'<td class="left op" title="{name}">{name}</td>'
+            f"<td>{wording.shape(call.shape)}</td>{''.join(cells)}</tr>"
+        )
+    total = (
+        f"<tr><td></td><td class='left'>in all</td><td></td><td></td><td>{wording.size(sum(weights))}</td>"
+        f"<td>{wording.count(sum(call.macs for call in calls))}</td><td>{wording.milliseconds(sum(latency))}</td>"
+        f"<td>at most {wording.size(tops[2])}</td></tr>"
+    )
+    heads = (
+        "<tr><th></th><th class='left'>kernel</th><th class='left'>operator</th><th>output</th><th>weights</th>"
+        "<th>MACs</th><th>latency</th><th>RAM in use</th></tr>"
+    )
+    table = (
+        f'<div class="wide"><table class="bill"><thead>{heads}</thead><tbody>{"".join(rows)}</tbody>'
+        f"<tfoot>{total}</tfoot></table></div>"
+    )
+    return f"<h2>The bill, layer by layer</h2>\n<p>{escape(_dominates(result, weights, latency, live))}</p>\n{table}"
+
+
+def _dominates(result: RunResult, weights: list[float], latency: list[float], live: list[float]) -> str:
+    """Which call is the largest of each column, in one sentence."""
+
+    def named(column: list[float]) -> str:
+        place = column.index(max(column))
+        return f"call {place + 1} ({result.bill[place].kind})"
+
+    def share(column: list[float]) -> str:
+        return f"{100 * max(column) / (sum(column) or 1):.0f} %"
+
+    said = (
+        f"Of the chosen model's {len(result.bill)} kernel calls, {named(weights)} holds most weights, {share(weights)}"
+    )
+    said += f"; {named(latency)} takes most time, {share(latency)}"
+    return f"{said}; RAM peaks at {named(live)}, {wording.size(max(live))}."
+
+
+def _bar(text: str, value: float, top: float) -> str:
+    """A cell with a bar behind its figure; the column's largest stands out."""
+    width = 0.0 if top <= 0 else value / top
+    largest = " top" if value == top > 0 else ""
+    return f'<td class="bar{largest}"><i style="width:calc({width:.3f} * (100% - 20px))"></i><b>{text}</b></td>'

@@ -1,0 +1,266 @@
+"""What a run found, as one record: every table, picture and page of the run folder is made from it alone.
+
+`result.json` holds a `RunResult`; `front.csv`, `archive.csv`, `bill.csv`, `summary.json`, `pareto.png`, `bill.png` and
+`report.html` are derived from it (`nas report DIR` makes them again). Accuracies are top-1 in percent, drops are
+percentage points against the original's fp32 accuracy on the same images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from nas.objectives import Limits
+from search_spaces.errors import RunFolderError
+from targets.cost import CallBill, Cost
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULT_FILE = "result.json"
+
+Verdict = Literal["proven", "likely", "not"]
+VERDICTS: tuple[Verdict, ...] = ("proven", "likely", "not")
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The model that was given.
+
+    Attributes:
+        name: the file or function it came from, as a reader would call it.
+        file_bytes: its file as given; for a float model, four bytes a parameter and the graph.
+        params, macs: of one sample, as `Graph` counts them.
+        accuracy: fp32 top-1 in percent by split; `final_val` and `test` at least, `train` where it was measured.
+        int8_accuracy: the same for the original quantized to int8 without retraining; empty where not measured.
+        cost: what the original itself would cost as int8 on the target; None where it cannot be lowered.
+    """
+
+    name: str
+    file_bytes: int
+    params: int
+    macs: int
+    accuracy: dict[str, float]
+    int8_accuracy: dict[str, float] = field(default_factory=dict)
+    cost: Cost | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One finished and exported network.
+
+    Attributes:
+        id: name of its folder under `models/`.
+        values: gene name to value, as `SearchSpace.values` gives it.
+        cost: predicted before training; `size_bytes` equals the `.tflite` file to the byte.
+        steps: training steps it received in all.
+        search_drop: int8 drop on search_val, which the search saw.
+        val_accuracy, val_drop: of the exported file on final_val, which the search never saw.
+        val_drop_upper95: one-sided 95 % upper bound of the drop, paired by image.
+        verdict: `proven` if that bound is within the drop limit, `likely` if only the point estimate is, else `not`.
+        test_accuracy, test_drop: of the exported file, scored once at the end, where it was; they choose nothing.
+        onnx, tflite: paths relative to the run folder.
+        on_front: no other point within the limits is at least as small and as accurate, and better in one.
+        within_limits: within every limit that was set, the drop's point estimate included.
+        is_ladder: a uniform-width copy of the original, the control.
+    """
+
+    id: str
+    values: dict[str, int]
+    cost: Cost
+    steps: int
+    search_drop: float
+    val_accuracy: float
+    val_drop: float
+    val_drop_upper95: float
+    verdict: Verdict
+    test_accuracy: float | None
+    test_drop: float | None
+    onnx: str
+    tflite: str
+    on_front: bool
+    within_limits: bool
+    is_ladder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRow:
+    """One evaluation of the search: a network at one rung, scored in int8 on search_val.
+
+    Attributes:
+        status: `ok`, `infeasible` (over a limit, never trained) or `failed`.
+        size_bytes, accuracy, drop: None where the evaluation did not get so far.
+    """
+
+    id: str
+    rung: int
+    steps: int
+    size_bytes: int | None
+    accuracy: float | None
+    drop: float | None
+    status: str
+    is_ladder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A whole run.
+
+    Attributes:
+        original: what was given.
+        data_name, classes, splits: the data set, and how many images each split holds.
+        target, runtime: the device and the runtime that all costs are for.
+        limits: what was asked; `limits.drop` in points, None = no limit.
+        points: finished networks, in any order.
+        chosen: id of the smallest `proven` point, else of the smallest `likely` one, else None.
+        archive: every evaluation of the search.
+        bill: the kernel calls of the chosen point, in execution order; empty without one.
+        hypervolume: area in (log2 size_bytes, drop) below the limits, drop clipped at 0; higher is better.
+        binding: one sentence, which limit stops the network from being smaller or better.
+        seconds: `total`, `search` (the loop) and `overhead` by the wall clock; `train` and `quantize` are sums over
+            the workers.
+        overhead_share: 1 - worker seconds of arithmetic / (workers x wall), 0 to 1.
+        plan: the step plan as the ledger has it.
+        strategy, seed, version: what to give to see the same run again.
+        latency_band_percent, energy_band_percent: half-widths of the bands of those estimates, from the device; None
+            where the device has none.
+        notes: warnings and remarks for the reader, one sentence each.
+    """
+
+    original: Original
+    data_name: str
+    classes: int
+    splits: dict[str, int]
+    target: str
+    runtime: str
+    limits: Limits
+    points: tuple[Point, ...]
+    chosen: str | None
+    archive: tuple[ArchiveRow, ...]
+    bill: tuple[CallBill, ...]
+    hypervolume: float
+    binding: str
+    seconds: dict[str, float]
+    overhead_share: float | None
+    plan: dict[str, Any]
+    strategy: str
+    seed: int
+    version: str
+    latency_band_percent: float | None = None
+    energy_band_percent: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [point.id for point in self.points]
+        if len(ids) != len(set(ids)):
+            raise ValueError(f"point ids must be unique, got {ids}")
+        if self.chosen is not None and self.chosen not in ids:
+            raise ValueError(f"chosen must be one of the points {ids}, got {self.chosen!r}")
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """The points of the Pareto front, smallest first."""
+        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: (p.cost.size_bytes, p.val_drop)))
+
+    @property
+    def ladder(self) -> tuple[Point, ...]:
+        """The finished uniform-width copies of the original, smallest first."""
+        return tuple(sorted((p for p in self.points if p.is_ladder), key=lambda p: p.cost.size_bytes))
+
+    @property
+    def chosen_point(self) -> Point | None:
+        return next((point for point in self.points if point.id == self.chosen), None)
+
+    def breaks_on_test(self, point: Point) -> bool:
+        """Whether the point's test drop is over the limit: such a point stays on the front, and is flagged."""
+        limit, drop = self.limits.drop, point.test_drop
+        return limit is not None and drop is not None and drop > limit
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a figure that is not a number (never measured) becomes None, since JSON has no NaN."""
+        found: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        return found
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> RunResult:
+        found: RunResult = _build(RunResult, values)
+        return found
+
+
+@dataclass(frozen=True)
+class Front:
+    """What `nas.optimize` returns: the run folder and what was found.
+
+    Attributes:
+        folder: holds the exported models, the tables and `report.html`.
+        result: the whole record.
+    """
+
+    folder: Path
+    result: RunResult
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The Pareto front, smallest first."""
+        return self.result.front
+
+    @property
+    def chosen(self) -> Point | None:
+        """The model to ship, or None when nothing meets the limits."""
+        return self.result.chosen_point
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The front as `front.csv` has it, one row a model."""
+        from nas import tables  # pandas takes a third of a second to import
+
+        return tables.front_table(self.result)
+
+
+def load_result(folder: Path) -> RunResult:
+    """The record of a finished run.
+
+    Raises:
+        RunFolderError: the folder holds no `result.json`, or one that this version cannot read.
+    """
+    path = folder / RESULT_FILE
+    try:
+        return RunResult.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        advice = "give the folder of a finished run, or finish it with --resume"
+        raise RunFolderError(f"{folder} holds no {RESULT_FILE}: {advice}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{path} cannot be read ({error}); run again to write it anew") from None
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """`value` from JSON as `kind`: frozen dataclasses, tuples, dicts, unions with None, and plain values."""
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise TypeError(f"{kind.__name__} must be an object, got {value!r}")
+        hints = get_type_hints(kind)
+        return kind(**{key: _build(hints[key], item) for key, item in value.items()})
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _build(next(option for option in inner if option is not types.NoneType), value)
+    if origin is tuple:
+        each = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
+        return tuple(_build(item_kind, item) for item_kind, item in zip(each, value, strict=True))
+    if kind is float:
+        return float(value)
+    return value

@@ -1,0 +1,399 @@
+"""A run from a config to a front: reads, measures the original, plans, searches, judges, reports."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas import atomic, baseline, finale, inputs, judge, manifest, pareto, report, study, timing, wording
+from nas.artefacts import RunFolder
+from nas.config import CONFIG_FILE, RunConfig
+from nas.evaluate import Setup, builder
+from nas.evaluation import Evaluation
+from nas.inputs import Inputs
+from nas.ledger import LEDGER_FILE, Entry, Ledger
+from nas.objectives import objective_vector, reference_point, violation
+from nas.pacing import Pacer
+from nas.plan import Plan, seconds_plan, step_plan
+from nas.progress import Progress, Snapshot
+from nas.ray_pool import Cluster, RayPool
+from nas.result import Front, Original, Point, RunResult
+from nas.runtime import Session
+from nas.strategies.build import build_strategy
+from nas.strategies.staged import Staged
+from nas.study import Event
+from nas.version import VERSION
+from nas.views import augment, preset_for
+from nas.workers import Serial, Workers
+from search_spaces.genes import Genome
+from targets.cost import CallBill, Cost, bill, estimate
+from targets.pricing import Pricer
+
+FINALE_SHARE = 0.04
+"""Share of a budget in seconds that is kept for scoring, judging and the report."""
+
+VIEWS_SHARE = 0.07
+"""Share of a budget in seconds that the original's logits on augmented views may cost."""
+
+MOST_VIEWS = 8
+
+
+@dataclass
+class Clock:
+    """Wall seconds of the run so far, and arithmetic seconds of the driver itself."""
+
+    start: float = field(default_factory=time.time)
+    arithmetic: float = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        return time.time() - self.start
+
+
+def optimize(
+    config: RunConfig,
+    *,
+    quiet: bool = False,
+    data: Mapping[str, Any] | None = None,
+    model_path: Path | None = None,
+) -> Front:
+    """Does the whole run and leaves its folder behind.
+
+    Args:
+        config: resolved.
+        quiet: show no progress.
+        data, model_path: given in Python instead of by name, see `inputs.read`.
+
+    Raises:
+        InputError: before anything is trained; the folder then holds nothing new.
+        NothingFits: no network of the space meets the limits.
+        Interrupted: Ctrl-C; the ledger is kept.
+    """
+    clock = Clock()
+    title = f"{config.max_size or 'no size limit'}, {config.max_drop or 'no drop limit'}, {config.target}"
+    with Progress(title, quiet=quiet) as view:
+        view.phase("reading model and data")
+        found = inputs.read(config, data=data, model_path=model_path)
+        folder = RunFolder(config.folder)
+        with Ledger.open(folder.root / LEDGER_FILE, found.fingerprint, resume=config.resume) as ledger:
+            atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
+            manifest.write_environment(folder)
+            cluster = Cluster(config.workers, config.address) if config.workers > 1 or config.address else None
+            try:
+                return _Run(config, found, folder, ledger, view, clock, cluster).go()
+            finally:
+                if cluster is not None:
+                    cluster.close()
+
+
+@dataclass
+class _Run:
+    """One run's moving parts; `go` calls the steps in order."""
+
+    config: RunConfig
+    inputs: Inputs
+    folder: RunFolder
+    ledger: Ledger
+    view: Progress
+    clock: Clock
+    cluster: Cluster | None
+
+    def go(self) -> Front:
+        self.view.phase("measuring the original")
+        started = time.time()
+        session = Session(self.inputs.model_path, threads=os.cpu_count() or 1)
+        base = baseline.measure(session, self.inputs.data, seed=self.config.seed)
+        arrays = self._arrays(session, base)
+        self.clock.arithmetic += (time.time() - started) * self.config.workers
+        self.view.phase("timing training steps")
+        plan = self._plan()
+        pricer = Pricer(self.inputs.space, self.inputs.device, self.config.runtime)
+        strategy = build_strategy(self.config, self.inputs, plan, pricer.price)
+        deadline = self._deadline()
+        setup = self._setup(plan, deadline)
+        workers = self._workers(setup, arrays)
+        loop_start = time.time()
+        try:
+            self._search(strategy, workers, deadline)
+        finally:
+            workers.close()
+        search_seconds = time.time() - loop_start
+        return self._finish(strategy, base, session, search_seconds)
+
+    # -- before the loop ----------------------------------------------------------------------------------------
+
+    def _arrays(self, session: Session, base: baseline.Baseline) -> dict[str, np.ndarray]:
+        """Everything big that a worker needs, the augmented views with the original's logits among it."""
+        data = self.inputs.data
+        count = self._view_count(session)
+        images, logits = [], []
+        for k in range(count):
+            self.view.phase(f"the original's answers on augmented view {k + 1} of {count}")
+            x = augment(data.x_train, seed=self.config.seed, view=k)
+            images.append(x)
+            logits.append(session.logits(x))
+        found = {
+            "view_images": np.stack(images),
+            "view_logits": np.stack(logits),
+            "y_train": data.y_train,
+            "x_search": data.x_search,
+            "y_search": data.y_search,
+            "search_logits": base.logits["search_val"],
+        }
+        return found | {f"weight:{name}": array for name, array in self.inputs.weights.items()}
+
+    def _view_count(self, session: Session) -> int:
+        """How many augmented views the budget pays for; written to the ledger, since it decides the result."""
+        for entry in self.ledger.entries:
+            if entry["entry"] == "views":
+                return int(entry["count"])
+        budget = self.config.parsed_budget
+        if preset_for(self.inputs.data.x_train) == "none":
+            count = 1
+        elif budget.seconds is None:
+            count = 2
+        else:
+            x = self.inputs.data.x_train[:1000]
+            session.logits(x)
+            started = time.time()
+            session.logits(x)
+            per_view = (time.time() - started) * len(self.inputs.data.x_train) / len(x)
+            count = int(np.clip(budget.seconds * VIEWS_SHARE / max(per_view, 1e-6), 1, MOST_VIEWS))
+        self.ledger.append("views", {"count": count})
+        return count
+
+    def _plan(self) -> Plan:
+        """The run's first plan: from the ledger, from the step budget, or from timed steps."""
+        for entry in self.ledger.entries:
+            if entry["entry"] == "plan":
+                return plan_of(entry)
+        budget = self.config.parsed_budget
+        if budget.steps is not None:
+            plan = step_plan(budget.steps, self.config.workers)
+        else:
+            prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed)
+            left = max(1.0, self._deadline() - time.time() - (6.0 if self.cluster else 0.0))
+            plan = seconds_plan(left * self.config.workers * 0.97, self.config.workers, look, prices, shortest=shortest)
+        self.ledger.append("plan", plan.to_json())
+        return plan
+
+    def _deadline(self) -> float:
+        """`time.time()` at which the last job should be done; infinity under a step budget."""
+        seconds = self.config.parsed_budget.seconds
+        if seconds is None:
+            return float("inf")
+        used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
+        return self.clock.start + max(seconds * (1 - FINALE_SHARE) - 2.0 - used, 1.0)
+
+    def _setup(self, plan: Plan, deadline: float) -> Setup:
+        found = self.inputs
+        from nas.distill import Recipe
+
+        return Setup(
+            found.space,
+            found.device,
+            self.config.runtime,
+            found.limits,
+            Recipe(),
+            plan.rungs,
+            RunFolder(self.folder.root.resolve()),
+            None if deadline == float("inf") else deadline,
+        )
+
+    def _workers(self, setup: Setup, arrays: dict[str, np.ndarray]) -> Workers:
+        if self.cluster is None:
+            return Serial(builder(setup), arrays)
+        self.view.phase(f"starting {self.config.workers} workers")
+        return RayPool(builder(setup), arrays, count=self.config.workers, cluster=self.cluster)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def _search(self, strategy: Staged, workers: Workers, deadline: float) -> None:
+        record: Callable[[Plan], None] = lambda plan: self.ledger.append("plan", plan.to_json())  # noqa: E731
+        first = True
+
+        def on_plan(entry: Entry) -> None:
+            nonlocal first
+            if not first:  # the first one built the strategy
+                strategy.replan(plan_of(entry))
+            first = False
+
+        lost = study.replay(strategy, self.ledger.entries, on_plan=on_plan)
+        pacer = Pacer(strategy, deadline, record)
+
+        def on_event(event: Event) -> None:
+            if event.kind == "evaluated" and event.evaluation is not None:
+                pacer.after(event.evaluation)
+            self._show(strategy, deadline)
+
+        study.run(strategy, workers, self.ledger, deadline=lambda: time.time() > deadline, on_event=on_event, lost=lost)
+
+    def _show(self, strategy: Staged, deadline: float) -> None:
+        """Where the search stands, for the live view; judged on search_val."""
+        limits = self.inputs.limits
+        trained = [c for c in strategy.candidates.values() if c.trained_rung]
+        best, best_drop = None, None
+        points = []
+        for candidate in trained:
+            drop = candidate.evaluations[candidate.trained_rung].drop
+            assert drop is not None
+            if limits.drop is None or drop <= limits.drop:
+                points.append((candidate.cost, drop))
+                if best is None or candidate.size < best:
+                    best, best_drop = candidate.size, drop
+        self.view.update(
+            Snapshot(
+                phase=strategy.phase,
+                evaluations=sum(len(c.evaluations) for c in strategy.candidates.values()),
+                under_way=len(strategy.in_flight),
+                best_size_bytes=None if best is None else int(best),
+                best_drop=best_drop,
+                hypervolume=search_hypervolume(points, self.inputs) if points else None,
+                share=strategy.spent / strategy.plan.total,
+                seconds_left=None if deadline == float("inf") else max(0.0, deadline - time.time()),
+            )
+        )
+
+    # -- after the loop -----------------------------------------------------------------------------------------
+
+    def _finish(self, strategy: Staged, base: baseline.Baseline, session: Session, search_seconds: float) -> Front:
+        self.view.phase("scoring the exported files on images the search never saw")
+        found, data, limits = self.inputs, self.inputs.data, self.inputs.limits
+        started = time.time()
+        threads = os.cpu_count() or 1
+        evaluations = self.ledger.evaluations
+        ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
+        candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1)
+        right = base.logits["final_val"].argmax(1) == data.y_final
+        points = finale.score(candidates, found.space, data, right, limits, self.folder, ladder, threads=threads)
+        points = finale.mark_front(points)
+        chosen = judge.choose(points)
+        jobs = {e.job.genome.key: e.job for e in candidates}
+        shown = [p for p in points if p.on_front or p.is_ladder or jobs[p.id].rung > len(strategy.plan.rungs)]
+        self.view.phase("scoring the front on the test images, once")
+        test_logits = session.logits(data.x_test)
+        shown = finale.score_test(
+            shown,
+            {key: job.id for key, job in jobs.items()},
+            data,
+            test_logits.argmax(1) == data.y_test,
+            self.folder,
+            threads=threads,
+        )
+        accuracy = base.accuracy | {"test": judge.accuracy(test_logits, data.y_test)}
+        self.clock.arithmetic += (time.time() - started) * self.config.workers
+        for point in shown:
+            if point.on_front or point.is_ladder:
+                finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
+        result = self._result(strategy, shown, chosen, accuracy, evaluations, ladder, search_seconds)
+        self.view.phase("writing the report")
+        report.write_run(result, self.folder.root)
+        manifest.write(self.folder, found, result)
+        self.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
+        return Front(self.folder.root, result)
+
+    def _result(
+        self,
+        strategy: Staged,
+        points: list[Point],
+        chosen: Point | None,
+        accuracy: dict[str, float],
+        evaluations: list[Evaluation],
+        ladder: set[Genome],
+        search_seconds: float,
+    ) -> RunResult:
+        found = self.inputs
+        graph = found.graph
+        train, quantize, other = phase_seconds(evaluations)
+        wall = self.clock.elapsed
+        arithmetic = train + quantize + other + self.clock.arithmetic
+        capacity = wall * self.config.workers
+        picked = next((p for p in points if chosen is not None and p.id == chosen.id), None)
+        lines: tuple[CallBill, ...] = ()
+        if picked is not None:
+            lines = bill(found.space.apply(found.space.genome(picked.values)), found.device, self.config.runtime)
+        original_cost = estimate(graph, found.device, self.config.runtime)
+        return RunResult(
+            original=Original(
+                found.model_name,
+                found.model_path.stat().st_size,
+                graph.params,
+                graph.macs,
+                accuracy,
+                cost=original_cost,
+            ),
+            data_name=found.data.name,
+            classes=found.data.classes,
+            splits=found.data.sizes,
+            target=found.device.name,
+            latency_band_percent=found.device.latency_band_percent,
+            energy_band_percent=found.device.energy_band_percent,
+            runtime=self.config.runtime,
+            limits=found.limits,
+            points=tuple(points),
+            chosen=picked.id if picked else None,
+            archive=finale.archive(evaluations, ladder),
+            bill=lines,
+            hypervolume=finale.hypervolume(points, found.limits, original_cost.size_bytes),
+            binding=binding_sentence(picked, points, found),
+            seconds={
+                "total": wall,
+                "search": search_seconds,
+                "train": train,
+                "quantize": quantize,
+                "overhead": max(0.0, capacity - arithmetic) / self.config.workers,
+            },
+            overhead_share=max(0.0, 1 - arithmetic / capacity),
+            plan=strategy.plan.to_json(),
+            strategy=self.config.strategy,
+            seed=self.config.seed,
+            version=VERSION,
+            notes=(*found.data.notes, *baseline.doubts(accuracy, found.data.classes)),
+        )
+
+
+def plan_of(entry: Entry) -> Plan:
+    """The plan that a ledger entry holds."""
+    return Plan.from_json({name: value for name, value in entry.items() if name != "entry"})
+
+
+def search_hypervolume(points: list[tuple[Cost, float]], inputs: Inputs) -> float:
+    """Area below the limits that candidates dominate by their search_val drops."""
+    original = estimate(inputs.graph, inputs.device).size_bytes
+    reference = reference_point(inputs.limits, unlimited={"size_bytes": original, "drop": 5.0})
+    return (
+        pareto.hypervolume(np.array([objective_vector(cost, drop) for cost, drop in points]), reference)
+        if points
+        else 0.0
+    )
+
+
+def phase_seconds(evaluations: Iterable[Evaluation]) -> tuple[float, float, float]:
+    """Worker seconds of training, of quantizing, and of the other arithmetic (refit, scoring)."""
+    train = quantize = other = 0.0
+    for evaluation in evaluations:
+        for phase, seconds in evaluation.seconds.items():
+            if phase == "train":
+                train += seconds
+            elif phase == "quantize":
+                quantize += seconds
+            elif phase != "write":
+                other += seconds
+    return train, quantize, other
+
+
+def binding_sentence(chosen: Point | None, points: list[Point], inputs: Inputs) -> str:
+    """Which limit stops the chosen model, or, without one, the nearest misses."""
+    if chosen is not None:
+        return wording.binding_sentence(chosen.cost, inputs.limits, chosen.val_drop_upper95)
+    nearest = min(points, key=lambda p: violation(p.cost, inputs.limits, p.val_drop), default=None)
+    if nearest is None:
+        return "No candidate was trained before the budget ended."
+    sentence = wording.binding_sentence(nearest.cost, inputs.limits, nearest.val_drop)
+    return f"Nothing meets the limits; nearest: {sentence}"

@@ -1,0 +1,85 @@
+"""Which network deserves the next seconds: pure functions of what has been measured so far.
+
+Scouts say how the drop of a shortly trained ladder network falls with size. Finishes say what full training makes of
+it. From both comes the smallest size expected to meet the drop limit, and that is where the budget goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PRIOR_EXPONENT = 1.0
+PRIOR_RATIO = 0.30
+"""A finish's drop is about this share of the scout's at the same size, until a finish of this run says better."""
+
+SLOPE_WEIGHT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A network's size and its int8 drop on search_val, in points."""
+
+    size_bytes: float
+    drop: float
+
+
+class Curve:
+    """Drop over log size from a few ladder networks: never rising with size, straight between the points.
+
+    Args:
+        points: at least one; their order does not matter.
+    """
+
+    def __init__(self, points: Sequence[Measured]) -> None:
+        ordered = sorted(points, key=lambda p: p.size_bytes)
+        self.sizes = np.log2([p.size_bytes for p in ordered])
+        drops = np.maximum([p.drop for p in ordered], 0.05)
+        # Noise can make a larger network look worse; the running minimum from the small end keeps the curve monotone.
+        self.drops = np.log2(np.minimum.accumulate(drops))
+
+    def at(self, size_bytes: float) -> float:
+        """Drop in points; beyond the ends the outermost slope goes on, at most 2 octaves of drop per octave of size."""
+        x = float(np.log2(size_bytes))
+        if len(self.sizes) == 1:
+            return float(2.0 ** (self.drops[0] - (x - self.sizes[0])))
+        k = int(np.clip(np.searchsorted(self.sizes, x), 1, len(self.sizes) - 1))
+        run = max(self.sizes[k] - self.sizes[k - 1], 1e-9)
+        slope = float(np.clip((self.drops[k] - self.drops[k - 1]) / run, -2.0, 0.0))
+        return float(2.0 ** (self.drops[k - 1] + slope * (x - self.sizes[k - 1])))
+
+
+def expected_drop(size_bytes: float, scouts: Curve, finished: Sequence[Measured]) -> float:
+    """Drop that a full training is expected to leave at that size.
+
+    The scouts' curve gives the shape. Its level is the mean log ratio of finishes to scouts, near sizes counting more.
+    """
+    base = np.log2(scouts.at(size_bytes))
+    if not finished:
+        return float(2.0 ** (base + np.log2(PRIOR_RATIO)))
+    ratios = np.array([np.log2(max(f.drop, 0.05)) - np.log2(scouts.at(f.size_bytes)) for f in finished])
+    distance = np.array([abs(np.log2(f.size_bytes / size_bytes)) for f in finished])
+    weights = np.exp2(-SLOPE_WEIGHT * distance)
+    return float(2.0 ** (base + ratios @ weights / weights.sum()))
+
+
+def smallest_within(
+    aim: float, low: float, high: float, scouts: Curve, finished: Sequence[Measured], *, steps: int = 64
+) -> float:
+    """The smallest size from `low` to `high` bytes whose expected drop is at most `aim`; `high` if none is."""
+    for size in np.geomspace(low, high, steps):
+        if expected_drop(float(size), scouts, finished) <= aim:
+            return float(size)
+    return float(high)
+
+
+def aim_for(max_drop: float, images: int, *, disagreement: float = 0.06) -> float:
+    """The drop to aim at so that the limit can be proven on `images`: the limit less the one-sided 95 % margin.
+
+    The margin is 1.645 times the paired standard error at that share of differing answers, but never more than half
+    the limit: on a small validation set proof is out of reach and the point estimate has to do.
+    """
+    margin = 1.645 * 100 * float(np.sqrt(disagreement / max(images, 1)))
+    return max_drop - min(margin, max_drop / 2)

@@ -1,0 +1,3 @@
+"""What to try next: ask and tell. A strategy holds no I/O, no workers and no clock."""
+
+from __future__ import annotations

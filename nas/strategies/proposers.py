@@ -1,0 +1,38 @@
+"""Where new genomes come from between scouts and finishes: the plug that tells the strategies apart."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from search_spaces.genes import Genome
+from search_spaces.space import SearchSpace
+
+FAILED = 1e6
+"""Objective of a genome that could not be trained: worse than any real one, and finite, since pymoo keeps a NaN."""
+
+
+class Proposer(Protocol):
+    """Proposes genomes and learns from what became of them.
+
+    `propose` may be called again before earlier genomes are told. `tell` takes the objectives, lower is better, and a
+    violation: 0 where the genome meets the limits, else how far it is outside, relative to the limits.
+    """
+
+    def propose(self) -> Genome | None: ...
+
+    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None: ...
+
+
+class RandomProposer:
+    """Samples the space: the control that any search must beat."""
+
+    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+        self.space, self.rng = space, np.random.default_rng(seed)
+
+    def propose(self) -> Genome | None:
+        return self.space.sample(rng=self.rng)
+
+    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
+        """Nothing is learned."""

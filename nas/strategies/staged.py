@@ -1,0 +1,365 @@
+"""The order of a run: scouts, search, finishes. One ask/tell strategy; what searches is a `Proposer` put into it.
+
+1. Scouts: ladder networks from the largest feasible downwards, through every rung. They show where the limit lies.
+2. Search: genomes near that size; rung 0 filters by KL, the first rung ranks, the best of each size niche go on.
+3. Finishes: most of the budget. Each is placed where the measurements so far expect the smallest network within the
+   drop limit. Ladder and found networks take turns, so that floor and control are always there; a found network that is
+   not ahead of the ladder at equal training gives its turn away.
+
+Everything is a function of the plan and the evaluations told, in their order. Prices are the plan's, never the clock's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nas import schedule
+from nas.evaluation import Evaluation, Job
+from nas.objectives import Limits, violation
+from nas.plan import COOLDOWN, Plan
+from nas.schedule import Curve, Measured
+from nas.strategies import ladder
+from nas.strategies.proposers import FAILED, Proposer
+from search_spaces.genes import Genome
+from search_spaces.graph import Graph
+from search_spaces.space import SearchSpace
+from targets.cost import Cost
+
+NICHE = 1.25
+"""Two sizes within this factor compete with each other."""
+
+FILTERED_SHARE = 0.5
+"""Of the looks in a niche, the share with the higher KL is not trained."""
+
+
+@dataclass
+class Candidate:
+    """What the strategy knows of one genome."""
+
+    genome: Genome
+    cost: Cost
+    graph: Graph
+    is_ladder: bool
+    evaluations: dict[int, Evaluation] = field(default_factory=dict)
+
+    @property
+    def trained_rung(self) -> int:
+        return max((rung for rung, e in self.evaluations.items() if e.status == "ok" and e.drop is not None), default=0)
+
+    @property
+    def size(self) -> float:
+        return float(self.cost.size_bytes)
+
+    def measured(self, rung: int) -> Measured | None:
+        found = self.evaluations.get(rung)
+        return Measured(self.size, found.drop) if found and found.drop is not None else None
+
+
+class Staged:
+    """Scouts, then the proposer's search, then finishes.
+
+    Args:
+        price: genome to cost; milliseconds, before any training.
+        aim: drop in points that finishes are placed for (`schedule.aim_for`).
+        make_proposer: builds the searcher from the seeds it should try first; None is the plain ladder.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        price: Callable[[Genome], Cost],
+        limits: Limits,
+        plan: Plan,
+        *,
+        aim: float,
+        seed: int,
+        make_proposer: Callable[[list[Genome]], Proposer] | None = None,
+    ) -> None:
+        self.space, self.price, self.limits, self.plan, self.aim, self.seed = space, price, limits, plan, aim, seed
+        self.make_proposer = make_proposer
+        self.proposer: Proposer | None = None
+        self.candidates: dict[Genome, Candidate] = {}
+        self.in_flight: dict[str, Job] = {}
+        self.spent = 0.0
+        self.search_spent = 0.0
+        self.queue: list[Job] = []
+        self.finishes_asked = 0
+        self.phase = "scouts"
+        self.scouts = [self._candidate(genome, is_ladder=True) for genome in self._ladder(plan.scouts)]
+        for candidate in self.scouts:
+            self._push(candidate, 1)
+
+    # -- the contract -------------------------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        return self.phase == "done" and not self.in_flight and not self.queue
+
+    def replan(self, plan: Plan) -> None:
+        """Takes corrected prices; what is spent is counted in the old ones and stays counted."""
+        self.plan = plan
+
+    def ask(self) -> Job | None:
+        if not self.queue:
+            self._fill()
+        if not self.queue:
+            return None
+        job = self.queue.pop(0)
+        self.in_flight[job.id] = job
+        self._charge(job)
+        return job
+
+    def tell(self, evaluation: Evaluation) -> None:
+        job = evaluation.job
+        self.in_flight.pop(job.id, None)
+        candidate = self.candidates.get(job.genome) or self._candidate(job.genome)
+        candidate.evaluations[job.rung] = evaluation
+        if self.phase == "scouts" and candidate.is_ladder and job.rung < len(self.plan.rungs):
+            if evaluation.status == "ok":
+                self._push(candidate, job.rung + 1)
+        elif self.phase == "search" and job.rung in (0, 1) and not candidate.is_ladder:
+            self._judge(candidate, evaluation)
+
+    # -- scouts -------------------------------------------------------------------------------------------------
+
+    def _measure(self, genome: Genome) -> float:
+        cost = self.price(genome)
+        return float(cost.size_bytes) if violation(cost, self.limits) == 0 else float("inf")
+
+    def _ladder(self, count: int) -> list[Genome]:
+        largest = self.limits.size_bytes or self.price(self.space.original).size_bytes
+        return ladder.rungs(self.space, self._measure, float(largest), count)
+
+    @property
+    def curve(self) -> Curve:
+        """The scouts' drop over size at the highest rung that all kinds of candidates see."""
+        top = len(self.plan.rungs)
+        points = [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(top))]
+        points = points or [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(c.trained_rung))]
+        return Curve(points or [Measured(self.scouts[0].size, 10.0)])
+
+    @property
+    def answers(self) -> list[Measured]:
+        """The finishes so far."""
+        rung = len(self.plan.rungs) + 1
+        return [m for c in self.candidates.values() if (m := c.measured(rung))]
+
+    def _target_size(self) -> float:
+        high = max(c.size for c in self.scouts)
+        return schedule.smallest_within(self.aim, min(high, self._smallest()), high, self.curve, self.answers)
+
+    def _smallest(self) -> float:
+        return max(float(self.price(self.space.uniform(0.0)).size_bytes), 1.0)
+
+    # -- search -------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Puts the next job or jobs into the queue, moving through the phases."""
+        if self.phase == "scouts":
+            if self.in_flight:
+                return
+            self.phase = "search" if self.make_proposer else "finishes"
+            if self.make_proposer:
+                self.proposer = self.make_proposer(self._seeds())
+                for candidate in self.scouts:
+                    if found := candidate.evaluations.get(1):
+                        self.proposer.tell(candidate.genome, self._objectives(candidate, found), 0.0)
+        if self.phase == "search":
+            if self.search_spent < self.plan.search_share * self.plan.total and self._propose():
+                return
+            if any(job.rung <= 1 for job in self.in_flight.values()):
+                return
+            self.phase = "promotions"
+            for candidate in self._promising():
+                self._push(candidate, 2)
+            if self.queue:
+                return
+        if self.phase == "promotions":
+            if self.in_flight:
+                return
+            self.phase = "finishes"
+        if self.phase == "finishes":
+            self._next_finish()
+
+    def _seeds(self) -> list[Genome]:
+        """Ladder networks in the band, and the one nearest the target with one gene changed at a time."""
+        centre = ladder.at_size(self.space, self._measure, self._target_size())
+        seeds = []
+        indices = self.space.encode(centre)
+        for k, gene in enumerate(self.space.genes):
+            if gene.kind == "width":
+                continue
+            changed = indices.copy()
+            changed[k] = 0
+            seeds.append(self._into_band(self.space.decode(changed)))
+        return [genome for genome in dict.fromkeys(seeds) if genome]
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Sizes worth searching: the target's niche and one to each side, within the limit."""
+        target = self._target_size()
+        return target / NICHE**1.5, min(target * NICHE**1.5, float(self.limits.size_bytes or float("inf")))
+
+    def _into_band(self, genome: Genome) -> Genome | None:
+        """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
+        low, high = self.band
+        size = self._measure(genome)
+        if low <= size <= high:
+            return genome
+        small, large = 1 / 16, 16.0
+        for _ in range(14):
+            factor = (small * large) ** 0.5
+            candidate = self.space.scaled(genome, factor)
+            size = self._measure(candidate)
+            if low <= size <= high:
+                return candidate
+            small, large = (factor, large) if size < low else (small, factor)
+        return None
+
+    def _propose(self) -> bool:
+        """Asks the proposer until a new, feasible genome is found; False when it has none."""
+        assert self.proposer is not None
+        for _ in range(50):
+            asked = self.proposer.propose()
+            if asked is None:
+                return False
+            genome = self._into_band(asked)
+            if genome is None:
+                self.proposer.tell(asked, (FAILED, FAILED), 1.0 + violation(self.price(asked), self.limits))
+                continue
+            if genome in self.candidates:
+                continue
+            candidate = self._candidate(genome)
+            self._push(candidate, 0)
+            return True
+        return False
+
+    def _judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """After rung 0: train it or tell it off. After rung 1: tell what it reached."""
+        assert self.proposer is not None
+        if evaluation.status != "ok":
+            self.proposer.tell(candidate.genome, (FAILED, FAILED), 0.0)
+        elif evaluation.job.rung == 1:
+            self.proposer.tell(candidate.genome, self._objectives(candidate, evaluation), 0.0)
+        elif self._passes(candidate, evaluation):
+            self._push(candidate, 1)
+        else:
+            self.proposer.tell(
+                candidate.genome, (float(candidate.cost.size_bytes), 100.0 + (evaluation.kl or 0.0)), 0.0
+            )
+
+    def _passes(self, candidate: Candidate, evaluation: Evaluation) -> bool:
+        """Rung 0 only filters: a look passes unless its KL is in the worse part of the looks near its size."""
+        near = [
+            e.kl
+            for c in self.candidates.values()
+            if (e := c.evaluations.get(0)) and e.kl is not None and 1 / NICHE < c.size / candidate.size < NICHE
+        ]
+        if evaluation.kl is None:
+            return False
+        worse = sum(kl > evaluation.kl for kl in near)
+        return len(near) < 4 or worse >= FILTERED_SHARE * (len(near) - 1)
+
+    def _objectives(self, candidate: Candidate, evaluation: Evaluation) -> tuple[float, float]:
+        drop = evaluation.drop if evaluation.drop is not None else FAILED
+        return float(candidate.cost.size_bytes), drop
+
+    def _promising(self) -> list[Candidate]:
+        """The best found network of each size niche in the band at rung 1, and the runner-up of the middle one."""
+        found = [c for c in self.candidates.values() if not c.is_ladder and c.measured(1)]
+        curve = Curve([m for c in self.scouts if (m := c.measured(1))] or [Measured(self.scouts[0].size, 10.0)])
+        # How far ahead of the ladder at the same size and the same training: what is left when size is taken out.
+        gain = {c.genome: curve.at(c.size) / max(c.evaluations[1].drop or 0.05, 0.05) for c in found}
+        found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
+        return found[: max(2, self.plan.finishes)]
+
+    # -- finishes -----------------------------------------------------------------------------------------------
+
+    def _next_finish(self) -> None:
+        if self.finishes_asked >= self.plan.finishes:
+            self.phase = "done"
+            return
+        left = self.plan.finishes - self.finishes_asked
+        price = (self.plan.total - self.spent) / left
+        target = self._target_size()
+        turn = self.finishes_asked % 2
+        chosen = self._found_near(target) if turn == 1 else None
+        chosen = chosen or self._ladder_near(target, turn)
+        if chosen is None:
+            self.phase = "done"
+            return
+        rung = len(self.plan.rungs) + 1
+        before = chosen.trained_rung
+        steps = self.plan.steps_for(chosen.graph, price)
+        if price < self.plan.look + 10 * self.plan.step(chosen.graph):
+            self.phase = "done"  # too little is left for a training worth its name
+            return
+        start = "refit" if before == 0 else f"checkpoint:{chosen.evaluations[before].job.id}"
+        self.finishes_asked += 1
+        self.queue.append(self._job(chosen, rung, steps, start))
+
+    def _taken(self, candidate: Candidate) -> bool:
+        rung = len(self.plan.rungs) + 1
+        busy = any(j.genome == candidate.genome and j.rung == rung for j in self.in_flight.values())
+        return busy or rung in candidate.evaluations
+
+    def _found_near(self, target: float) -> Candidate | None:
+        """The found network furthest ahead of the ladder at equal training, if one is and its size is right."""
+        top = len(self.plan.rungs)
+        curve = self.curve
+        best, best_gain = None, 1.0
+        for candidate in self.candidates.values():
+            reached = candidate.measured(top)
+            if candidate.is_ladder or reached is None or self._taken(candidate):
+                continue
+            if not target / NICHE <= candidate.size <= target * NICHE:
+                continue
+            gain = curve.at(candidate.size) / max(reached.drop, 0.05)
+            if gain > best_gain:
+                best, best_gain = candidate, gain
+        return best
+
+    def _ladder_near(self, target: float, turn: int) -> Candidate | None:
+        """The ladder network at the target; where that is taken, the nearest one that is not, smaller first."""
+        for factor in (1.0, 1 / NICHE, NICHE, 1 / NICHE**2, NICHE**2, 1 / NICHE**3, NICHE**3):
+            if turn == 1 and factor == 1.0 and not self.answers:
+                continue  # a first wave of two ladder networks brackets the answer
+            genome = ladder.at_size(self.space, self._measure, target * factor)
+            if self._measure(genome) == float("inf"):
+                continue
+            candidate = self.candidates.get(genome) or self._candidate(genome, is_ladder=True)
+            if not self._taken(candidate):
+                return candidate
+        return None
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    def _candidate(self, genome: Genome, *, is_ladder: bool = False) -> Candidate:
+        if genome not in self.candidates:
+            graph = self.space.apply(genome)
+            self.candidates[genome] = Candidate(genome, self.price(genome), graph, is_ladder)
+        return self.candidates[genome]
+
+    def _push(self, candidate: Candidate, rung: int) -> None:
+        """Queues the job that brings a candidate to `rung`, from the rung below or from the refit."""
+        before = candidate.trained_rung
+        reached = self.plan.rungs[before - 1] if before else 0
+        steps = self.plan.rungs[rung - 1] - reached if rung else 0
+        start = f"checkpoint:{candidate.evaluations[before].job.id}" if before else "refit"
+        self.queue.append(self._job(candidate, rung, steps, start))
+
+    def _job(self, candidate: Candidate, rung: int, steps: int, start: str) -> Job:
+        return Job.make(candidate.genome, rung, steps, start, run_seed=self.seed)
+
+    def price_of(self, job: Job) -> float:
+        """What the plan asks for a job; a finish has its cool-down among its steps, a rung on top of them."""
+        finish = job.rung > len(self.plan.rungs)
+        graph = self.candidates[job.genome].graph
+        return self.plan.job(graph, job.steps, cooldown=0.0 if finish else COOLDOWN)
+
+    def _charge(self, job: Job) -> None:
+        price = self.price_of(job)
+        self.spent += price
+        if self.phase in ("search", "promotions"):
+            self.search_spent += price

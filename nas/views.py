@@ -1,0 +1,111 @@
+"""Augmented views of the training images, made once, with the original's logits for each: the patient teacher.
+
+A student and its teacher see the same picture (arXiv:2106.05237), so the teacher answers once per view and its answers
+are kept. A view is a pure function of `(seed, view, index)`; view 0 is the data as it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Preset = Literal["none", "image-small"]
+SHIFT_SIDE = 16  # images at least this high and wide move by two pixels, smaller ones by one
+
+
+def feed(x: np.ndarray) -> np.ndarray:
+    """What a network is given: uint8 images as float32 x/255, anything else as float32 as it is."""
+    return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
+
+
+def preset_for(images: np.ndarray) -> Preset:
+    """`image-small` for uint8 pictures `N x C x H x W`; other data has no augmentation that is known to be safe."""
+    return "image-small" if images.dtype == np.uint8 and images.ndim == 4 else "none"
+
+
+def make(images: np.ndarray, count: int, *, seed: int, preset: Preset) -> np.ndarray:
+    """`count` views, `K x N x ...`; preset `none` has one view only, whatever the count."""
+    if preset == "none":
+        return images[None]
+    return np.stack([augment(images, seed=seed, view=view) for view in range(count)])
+
+
+def augment(images: np.ndarray, *, seed: int, view: int) -> np.ndarray:
+    """One view: each picture mirrored half the time and shifted by up to two pixels, zeros moving in.
+
+    Args:
+        images: `N x C x H x W`, any dtype.
+        view: 0 returns the images themselves.
+
+    Picture i gets the same treatment whatever N is.
+    """
+    if view == 0:
+        return images
+    _, _, height, width = images.shape
+    reach = 2 if min(height, width) >= SHIFT_SIDE else 1
+    draws = np.random.default_rng([seed, view]).random((len(images), 3))
+    mirrored = draws[:, 0] < 0.5
+    shifts = np.floor(draws[:, 1:] * (2 * reach + 1)).astype(np.int64) - reach
+    found = np.zeros_like(images)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            for flip in (False, True):
+                rows = np.flatnonzero((shifts == (dy, dx)).all(1) & (mirrored == flip))
+                source = images[rows, :, :, ::-1] if flip else images[rows]
+                found[rows, :, slice(*_ends(dy, height)), slice(*_ends(dx, width))] = source[
+                    :, :, slice(*_ends(-dy, height)), slice(*_ends(-dx, width))
+                ]
+    return found
+
+
+def _ends(shift: int, size: int) -> tuple[int, int]:
+    """Where a picture moved by `shift` still covers an axis of `size`."""
+    return max(shift, 0), size + min(shift, 0)
+
+
+class Views:
+    """Training pictures, the original's logits for each view of them, and their labels.
+
+    Args:
+        images: `K x N x ...`, uint8 (fed as x/255) or float32 (fed as it is).
+        logits: `K x N x classes`, float32, of the original on `feed(images)`.
+        labels: `N`, class numbers.
+    """
+
+    def __init__(self, images: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
+        if images.shape[:2] != logits.shape[:2] or len(labels) != images.shape[1]:
+            shapes = f"images {images.shape}, logits {logits.shape}, labels {labels.shape}"
+            raise ValueError(f"images, logits and labels must agree in views and pictures, got {shapes}")
+        self.images, self.logits, self.labels = images, logits, labels
+        self.count, self.size = images.shape[:2]
+        self._images = _shared(images.reshape(-1, *images.shape[2:]))
+        self._logits = _shared(logits.reshape(-1, logits.shape[-1]))
+        self._labels = _shared(labels.astype(np.int64, copy=False))
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """Row numbers of one epoch: every picture once, in one view each; after K epochs all its views were seen."""
+        start = np.asarray(np.random.default_rng([seed, 0]).integers(0, self.count, self.size))
+        pictures = np.random.default_rng([seed, 1, epoch]).permutation(self.size)
+        return (start[pictures] + epoch) % self.count * self.size + pictures
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Float pictures (channels last), the original's logits and the labels of some row numbers."""
+        picked = self._images[rows]
+        if picked.ndim == 4:
+            x = picked.to(torch.float32, memory_format=torch.channels_last)
+        else:
+            x = picked.to(torch.float32)
+        if picked.dtype == torch.uint8:
+            x.div_(255)
+        return x, self._logits[rows], self._labels[rows % self.size]
+
+
+def _shared(array: np.ndarray) -> Tensor:
+    """A tensor over an array's memory, which may be read-only: it is never written."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -1,0 +1,165 @@
+"""How numbers and findings are put into words, the same in the report, the pictures and the terminal.
+
+1 KB is 1024 bytes everywhere. A figure that is not known is an en dash, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from nas.objectives import Limits, excesses
+
+if TYPE_CHECKING:
+    from nas.result import RunResult
+    from targets.cost import Cost
+
+UNKNOWN = "\N{EN DASH}"
+
+MEANING = {
+    "size_bytes": "size",
+    "drop": "accuracy drop",
+    "ram_bytes": "RAM",
+    "flash_bytes": "flash",
+    "latency_ms": "latency",
+    "energy_uj": "energy",
+}
+
+
+def size(size_bytes: float | None) -> str:
+    """`912 B`, `80.5 KB`, `12.4 MB`."""
+    if size_bytes is None:
+        return UNKNOWN
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    if size_bytes < 1000 * 1024:
+        return f"{size_bytes / 1024:.1f} KB".replace(".0 ", " ")
+    return f"{size_bytes / 1024**2:.1f} MB".replace(".0 ", " ")
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A plain number with a true minus sign; a rounded zero has none."""
+    if value is None:
+        return UNKNOWN
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def points(drop: float | None) -> str:
+    """`1.62 points`."""
+    return UNKNOWN if drop is None else f"{number(drop)} points"
+
+
+def percent(accuracy: float | None) -> str:
+    """`93.40 %`."""
+    return UNKNOWN if accuracy is None else f"{number(accuracy)} %"
+
+
+def count(value: float | None) -> str:
+    """`812`, `61.2 k`, `3.21 M`."""
+    if value is None:
+        return UNKNOWN
+    if value < 1000:
+        return f"{value:.0f}"
+    return f"{value / 1e3:.1f} k" if value < 999_950 else f"{value / 1e6:.2f} M"
+
+
+def shape(sides: Sequence[int]) -> str:
+    """Height, width and channels with multiplication signs between them."""
+    return " \N{MULTIPLICATION SIGN} ".join(str(side) for side in sides)
+
+
+def milliseconds(latency_ms: float | None) -> str:
+    """`0.82 ms`, `48.3 ms`, `1250 ms`: three digits, never more than the model is good for."""
+    if latency_ms is None:
+        return UNKNOWN
+    digits = 2 if latency_ms < 10 else 1 if latency_ms < 100 else 0
+    return f"{latency_ms:.{digits}f} ms"
+
+
+def energy(energy_uj: float | None) -> str:
+    """`812 uJ`, `4.2 mJ`."""
+    if energy_uj is None:
+        return UNKNOWN
+    return f"{energy_uj:.0f} µJ" if energy_uj < 1000 else f"{energy_uj / 1000:.1f} mJ"
+
+
+def duration(seconds: float | None) -> str:
+    """`42 s`, `9 min 58 s`, `2 h 05 min`."""
+    if seconds is None:
+        return UNKNOWN
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def times_smaller(before: float, after: float) -> str:
+    """`91 times smaller`; one digit more below ten."""
+    ratio = before / after
+    if ratio < 1:
+        return f"{1 / ratio:.1f} times larger"
+    return f"{ratio:.1f} times smaller" if ratio < 10 else f"{ratio:.0f} times smaller"
+
+
+def quantity(name: str, value: float | None) -> str:
+    """A limited quantity in its unit, by its name in `Limits`."""
+    write = {"drop": points, "latency_ms": milliseconds, "energy_uj": energy}.get(name, size)
+    return write(value)
+
+
+def usage(cost: Cost, limits: Limits, drop: float | None = None) -> list[tuple[str, float, float, float]]:
+    """Each limit with what is used of it: `(name, value, limit, share)`, the fullest first; 1.0 is at the limit."""
+    values = {**{name: getattr(cost, name, None) for name in limits.active}, "drop": drop}
+    rows = [
+        (name, value, limits.active[name], 1 + excess)
+        for name, excess in excesses(cost, limits, drop).items()
+        if (value := values[name]) is not None
+    ]
+    return sorted(rows, key=lambda row: -row[3])
+
+
+def binding_sentence(cost: Cost, limits: Limits, drop: float | None = None) -> str:
+    """One sentence on the limit that is nearest or exceeded most, and on the next one.
+
+    `The accuracy drop binds: 1.62 points of 2.00 points (81 %); next is the size, 141.2 KB of 256 KB (55 %).`
+    """
+    rows = usage(cost, limits, drop)
+    if not rows:
+        return "No limit was set."
+
+    def told(row: tuple[str, float, float, float]) -> str:
+        name, value, limit, share = row
+        return f"{quantity(name, value)} of {quantity(name, limit)} ({100 * share:.0f} %)"
+
+    first = f"The {MEANING[rows[0][0]]} binds: {told(rows[0])}"
+    return f"{first}; next is the {MEANING[rows[1][0]]}, {told(rows[1])}." if len(rows) > 1 else f"{first}."
+
+
+def headline(result: RunResult) -> str:
+    """The run in one sentence; drops are those of the exported file on final_val."""
+    point, original = result.chosen_point, result.original
+    if point is None:
+        return f"No network met the limits. {result.binding}"
+    found = f"{size(original.file_bytes)} → {size(point.cost.size_bytes)}, "
+    found += times_smaller(original.file_bytes, point.cost.size_bytes)
+    lost = f"{number(point.val_drop)} points of top-1 lost" if point.val_drop > 0 else "no accuracy lost"
+    bound = f"at most {number(point.val_drop_upper95)}"
+    if point.verdict == "proven":
+        return f"{found}: {lost}, {bound} with 95 % confidence."
+    return f"{found}: {lost}, but up to {number(point.val_drop_upper95)} with 95 % confidence: likely, not proven."
+
+
+def columns(rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
+    """Rows of text in aligned columns, the first `left` to the left and the others to the right."""
+    table = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = (
+        "  ".join(
+            cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
