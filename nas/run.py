@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, judge, manifest, pareto, report, study, timing, wording
+from nas import atomic, baseline, finale, inputs, judge, manifest, material, pareto, report, study, timing, wording
 from nas.artefacts import RunFolder
 from nas.config import CONFIG_FILE, RunConfig
 from nas.evaluate import Setup, builder
@@ -29,7 +29,7 @@ from nas.strategies.build import build_strategy
 from nas.strategies.staged import Staged
 from nas.study import Event
 from nas.version import VERSION
-from nas.views import augment, preset_for
+from nas.views import preset_for
 from nas.workers import Serial, Workers
 from search_spaces.genes import Genome
 from targets.cost import CallBill, Cost, bill, estimate
@@ -109,7 +109,8 @@ class _Run:
         started = time.time()
         session = Session(self.inputs.model_path, threads=os.cpu_count() or 1)
         base = baseline.measure(session, self.inputs.data, seed=self.config.seed)
-        arrays = self._arrays(session, base)
+        views = self._view_count(session)
+        arrays = material.gather(self.inputs, session, base, views=views, seed=self.config.seed, told=self.view.phase)
         self.clock.arithmetic += (time.time() - started) * self.config.workers
         self.view.phase("timing training steps")
         plan = self._plan()
@@ -127,26 +128,6 @@ class _Run:
         return self._finish(strategy, base, session, search_seconds)
 
     # -- before the loop ----------------------------------------------------------------------------------------
-
-    def _arrays(self, session: Session, base: baseline.Baseline) -> dict[str, np.ndarray]:
-        """Everything big that a worker needs, the augmented views with the original's logits among it."""
-        data = self.inputs.data
-        count = self._view_count(session)
-        images, logits = [], []
-        for k in range(count):
-            self.view.phase(f"the original's answers on augmented view {k + 1} of {count}")
-            x = augment(data.x_train, seed=self.config.seed, view=k)
-            images.append(x)
-            logits.append(session.logits(x))
-        found = {
-            "view_images": np.stack(images),
-            "view_logits": np.stack(logits),
-            "y_train": data.y_train,
-            "x_search": data.x_search,
-            "y_search": data.y_search,
-            "search_logits": base.logits["search_val"],
-        }
-        return found | {f"weight:{name}": array for name, array in self.inputs.weights.items()}
 
     def _view_count(self, session: Session) -> int:
         """How many augmented views the budget pays for; written to the ledger, since it decides the result."""
@@ -275,7 +256,7 @@ class _Run:
         points = finale.mark_front(points)
         chosen = judge.choose(points)
         jobs = {e.job.genome.key: e.job for e in candidates}
-        shown = [p for p in points if p.on_front or p.is_ladder or jobs[p.id].rung > len(strategy.plan.rungs)]
+        shown = [p for p in points if p.on_front or jobs[p.id].rung > len(strategy.plan.rungs)]
         self.view.phase("scoring the front on the test images, once")
         test_logits = session.logits(data.x_test)
         shown = finale.score_test(
@@ -289,8 +270,7 @@ class _Run:
         accuracy = base.accuracy | {"test": judge.accuracy(test_logits, data.y_test)}
         self.clock.arithmetic += (time.time() - started) * self.config.workers
         for point in shown:
-            if point.on_front or point.is_ladder:
-                finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
+            finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
         result = self._result(strategy, shown, chosen, accuracy, evaluations, ladder, search_seconds)
         self.view.phase("writing the report")
         report.write_run(result, self.folder.root)

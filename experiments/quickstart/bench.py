@@ -1,6 +1,6 @@
 """Runs the quickstart over seeds and strategies, one after the other, and prints the table.
 
-    python experiments/quickstart/bench.py [--seeds 0 1 2] [--strategies nsga2 ladder] [--budget 10m] [--out results/bench]
+    python experiments/quickstart/bench.py [--seeds 0 1 2] [--strategies nsga2 ladder] [--budget 10m]
 
 Resumable: a finished run is read, an interrupted one goes on. Nothing else should run on the machine meanwhile.
 """
