@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from search_spaces.errors import DataError
+
 HERE = Path(__file__).parent
 MODEL_PATH = HERE / "mobilenet_v1.onnx"
 SPLIT_SEED = 20170825  # the day Fashion-MNIST was published; any constant would do
 CLASS_NAMES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 SHA256 = {
+    "mobilenet_v1.onnx": "4701fc9328c4aa3318129cc6b07adc3558fe213d1a4bcfe5c4dff92533a88a6e",
     "fashion-mnist/t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
     "fashion-mnist/t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
     "fashion-mnist/train-images-idx3-ubyte.gz": "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
@@ -25,14 +28,36 @@ SHA256 = {
 }
 
 
+def _checked(name: str) -> bytes:
+    """A bundled file's bytes.
+
+    Raises:
+        DataError: the file is missing or is not the one that was bundled.
+    """
+    path = HERE / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; restore it from the repository") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256[name]:
+        raise DataError(f"{path} must have SHA-256 {SHA256[name]}, got {found}; restore it from the repository")
+    return content
+
+
+def model_path() -> Path:
+    """The original's ONNX file, its SHA-256 checked.
+
+    Raises:
+        DataError: it is missing or has changed.
+    """
+    _checked(MODEL_PATH.name)
+    return MODEL_PATH
+
+
 def _read_idx(name: str) -> np.ndarray:
     """One IDX file as an array of uint8: a 4-byte magic number whose last byte is the rank, the sizes, the bytes."""
-    path = HERE / name
-    packed = path.read_bytes()
-    found = hashlib.sha256(packed).hexdigest()
-    if found != SHA256[name]:
-        raise ValueError(f"{path} must have SHA-256 {SHA256[name]}, got {found}; restore the file from the repository")
-    raw = gzip.decompress(packed)
+    raw = gzip.decompress(_checked(name))
     rank = raw[3]
     shape = tuple(int(n) for n in np.frombuffer(raw, ">u4", rank, 4))
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(shape)
