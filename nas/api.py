@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.config import RunConfig, resolve
+from nas.config import resolve
 from nas.result import Front
-from search_spaces.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,26 +34,11 @@ def optimize(
     """
     from nas import run  # torch takes seconds to import
 
-    arrays = data if isinstance(data, Mapping) else None
-    named = str(data) if data is not None and arrays is None else None
     given: dict[str, Any] = {key: str(value) if isinstance(value, Path) else value for key, value in flags.items()}
-    if model is None or isinstance(model, str | Path):
-        given |= {"model": str(model) if model is not None else None, "data": named or ("arrays" if arrays else None)}
-        return run.optimize(resolve(given), quiet=quiet, data=arrays)
-    config: RunConfig = resolve(given | {"model": "module", "data": named or "arrays"})
-    return run.optimize(config, quiet=quiet, data=arrays, model_path=_export(model, arrays, named, config))
-
-
-def _export(module: nn.Module, arrays: Mapping[str, Any] | None, named: str | None, config: RunConfig) -> Path:
-    """The module as ONNX in the run folder; its input shape is that of the training images."""
-    import numpy as np
-
-    from nas import data_sources, from_torch
-
-    found = arrays if arrays is not None else data_sources.read(named, (), seed=config.seed).arrays
-    if "x_train" not in found:
-        raise ModelError("a module needs data that holds x_train: its images tell the input shape")
-    path = config.folder / "original.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    from_torch.export(module, np.asarray(found["x_train"]).shape[1:], path)
-    return path
+    arrays = data if isinstance(data, Mapping) else None
+    module = None if model is None or isinstance(model, str | Path) else model
+    if data is not None:
+        given["data"] = "arrays" if arrays is not None else str(data)
+    if model is not None:
+        given["model"] = "module" if module is not None else str(model)
+    return run.optimize(resolve(given), quiet=quiet, data=arrays, module=module)

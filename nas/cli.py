@@ -69,6 +69,10 @@ def _guarded(command: Callable[P, R]) -> Callable[P, R]:
         except EngineError as error:
             typer.secho(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:  # whatever the system refuses and no room has put into words
+            what = f"{error.filename}: " if error.filename else ""
+            typer.secho(f"error: {what}{error.strerror or error}", err=True)
+            raise typer.Exit(EngineError.exit_code) from None
         except KeyboardInterrupt:
             typer.secho("stopped", err=True)
             raise typer.Exit(Interrupted.exit_code) from None

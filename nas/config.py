@@ -43,7 +43,7 @@ class RunConfig:
     """One run, resolved.
 
     Attributes:
-        model: a `.onnx`, a `.pt2`, or `package.module:function`; None is the bundled quickstart.
+        model: a `.onnx` or `package.module:function`; None is the bundled quickstart.
         weights: safetensors or a `weights_only` checkpoint for a model given as a function.
         data: a folder of class folders, an `.npz`, or `package.module:function`; None is the quickstart's.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
@@ -98,6 +98,8 @@ class RunConfig:
             raise InputError("data needs a model: give --model as well, or neither for the bundled quickstart")
         if self.model is not None and self.data is None:
             raise InputError("a model needs data: give --data as well, or neither for the bundled quickstart")
+        if self.weights is not None and (self.model is None or not FUNCTION.fullmatch(self.model)):
+            raise InputError("weights are for a model given as package.module:function; an .onnx file holds its own")
         if not self.out:
             raise InputError("out must name a folder, got an empty name")
 
@@ -149,13 +151,13 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None, *, cores:
         cores: the default number of workers; None asks the operating system.
 
     Raises:
-        InputError: the file cannot be read, or names something unknown (the nearest name is said).
+        InputError: the file cannot be read, or something is named that does not exist (the nearest name is said).
         LimitError, TargetError: see `RunConfig`.
     """
     values: dict[str, Any] = {"workers": cores or available_cores()}
     if config_file is not None:
         values |= _read(config_file)
-    values |= {key: value for key, value in flags.items() if value is not None}
+    values |= _checked({key: value for key, value in flags.items() if value is not None}, "the call")
     if "out" not in values and values.get("model"):
         values["out"] = f"results/{_stem(values['model'])}"
     return RunConfig(**values)
@@ -185,24 +187,25 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
-    fields = {field.name: field.type for field in dataclasses.fields(RunConfig)}
+    return _checked(found, str(path))
+
+
+def _checked(found: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The values by field name, each of its field's type."""
+    fields = {field.name: str(field.type) for field in dataclasses.fields(RunConfig)}
     values: dict[str, Any] = {}
     for written, value in found.items():
         name = written.replace("-", "_")
         if name not in fields:
             near = difflib.get_close_matches(name, fields, n=1)
             advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
-            raise InputError(f"{path} has the unknown key {written!r}; {advice}")
-        values[name] = _checked(name, str(fields[name]), value, path)
+            raise InputError(f"{source} has the unknown key {written!r}; {advice}")
+        wanted = {"int": int, "bool": bool}.get(fields[name], str)
+        if type(value) is not wanted:
+            form = {int: "a whole number", bool: "true or false", str: 'text in quotes, such as "256KB"'}[wanted]
+            raise InputError(f"{source}: {name} must be {form}, got {value!r}")
+        values[name] = value
     return values
-
-
-def _checked(name: str, kind: str, value: Any, path: Path) -> Any:
-    wanted = {"int": int, "bool": bool}.get(kind, str)
-    if type(value) is not wanted:
-        form = {int: "a whole number", bool: "true or false", str: 'text in quotes, such as "256KB"'}[wanted]
-        raise InputError(f"{path}: {name} must be {form}, got {value!r}")
-    return value
 
 
 def _toml_value(value: str | int | bool) -> str:

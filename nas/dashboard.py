@@ -38,6 +38,8 @@ def mirror(ledger_path: Path, journal_path: Path) -> int:
     entries = ledger.read(ledger_path)
     if not entries:
         raise RunFolderError(f"{ledger_path} is empty: nothing has been run yet")
+    if "fingerprint" not in entries[0]:
+        raise RunFolderError(f"{ledger_path} is not a run's ledger: its first line must name the run")
     storage = JournalStorage(JournalFileBackend(str(journal_path)))
     directions = ["minimize"] * len(OBJECTIVES)
     study = optuna.create_study(storage=storage, study_name=STUDY_NAME, directions=directions, load_if_exists=True)

@@ -73,15 +73,13 @@ class DataSet:
         return found
 
 
-def load_data(
-    spec: str | Mapping[str, Any] | None, input_shape: tuple[int, ...], classes: int, *, seed: int = 0
-) -> DataSet:
+def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: int, *, seed: int = 0) -> DataSet:
     """The data set behind `--data`, split and checked.
 
     Args:
-        spec: None for the bundled quickstart; an `.npz`; a folder of class folders; `package.module:function`; or the
-            arrays themselves. Arrays are `x_train, y_train` and `x_val, y_val` and/or `x_test, y_test`, or the four
-            splits by name (`x_search_val`, `x_final_val`).
+        spec: None for the bundled quickstart; an `.npz`; a folder of class folders; `package.module:function`; the
+            arrays themselves; or what `data_sources.read` returned. Arrays are `x_train, y_train` and `x_val, y_val`
+            and/or `x_test, y_test`, or the four splits by name (`x_search_val`, `x_final_val`).
         input_shape: the model's input without the batch axis, `(C, H, W)` or `(features,)`.
         classes: the model's number of outputs.
         seed: of the split, where one has to be made.

@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import sys
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,23 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def read(spec: str | Mapping[str, Any] | None, input_shape: tuple[int, ...], *, seed: int) -> Source:
+Spec = str | Mapping[str, Any] | Source | None
+"""What `--data` names, the arrays themselves, or what was read before; None is the quickstart."""
+
+
+def read(spec: Spec, input_shape: tuple[int, ...] | None, *, seed: int) -> Source:
     """The arrays behind `--data`; see `nas.data.load_data`.
+
+    Args:
+        spec: what to read.
+        input_shape: the model's input without the batch axis; None where the data is what tells it.
+        seed: of the split, where one has to be made.
 
     Raises:
         DataError: nothing readable is there.
     """
+    if isinstance(spec, Source):
+        return spec
     if spec is None:
         from nas import quickstart  # its arrays take half a second to unpack
 
@@ -75,11 +86,12 @@ def _npz(path: Path) -> Source:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}); write it again with numpy.savez") from None
     except ValueError as error:
         law = "must hold plain number arrays, never pickled objects"
         raise DataError(f"{path} {law} ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # what damage looks like is up to zipfile, zlib and NumPy
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} is damaged ({reason}); write it again with numpy.savez") from None
     return _named(arrays, path.name)
 
 
@@ -103,7 +115,7 @@ def _call(spec: str) -> Mapping[str, Any]:
     return found
 
 
-def _folder(path: Path, input_shape: tuple[int, ...], *, seed: int) -> Source:
+def _folder(path: Path, input_shape: tuple[int, ...] | None, *, seed: int) -> Source:
     """`<part>/<class>/<image>`, or `<class>/<image>` with a split made here; classes are numbered alphabetically."""
     found = {part: path / part for part in PARTS if (path / part).is_dir()}
     if found:
@@ -139,9 +151,9 @@ def _classes(folder: Path) -> list[str]:
     return names
 
 
-def _images(folder: Path, names: list[str], input_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _images(folder: Path, names: list[str], input_shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
     """All images below `folder` as uint8 `N x C x H x W`, and their class numbers."""
-    if len(input_shape) != 3 or input_shape[0] not in (1, 3):
+    if input_shape is not None and (len(input_shape) != 3 or input_shape[0] not in (1, 3)):
         raise DataError(f"image folders need a model with 1 or 3 x H x W input, it takes {input_shape}; give an .npz")
     files = [
         (file, label)
@@ -149,28 +161,45 @@ def _images(folder: Path, names: list[str], input_shape: tuple[int, ...]) -> tup
         for file in sorted((folder / name).rglob("*"))
         if file.suffix.lower() in IMAGE_SUFFIXES
     ]
+    if not files:
+        raise DataError(f"{folder} holds no images in its class folders; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if input_shape is None:
+        input_shape = _image_shape(files[0][0])
     images = np.empty((len(files), *input_shape), np.uint8)
     for row, (file, _) in enumerate(files):
         images[row] = _image(file, input_shape)
     return images, np.array([label for _, label in files], np.int64)
 
 
+def _image_shape(file: Path) -> tuple[int, int, int]:
+    """`(C, H, W)` of one image: one channel if it is grey, else three."""
+    with _opened(file) as opened:
+        return (1 if opened.mode in ("1", "L") else 3), opened.height, opened.width
+
+
 def _image(file: Path, input_shape: tuple[int, ...]) -> np.ndarray:
     """One 8-bit image, grey or RGB as the model wants; never resized, since the original's resizing is unknown."""
+    channels, height, width = input_shape
+    with _opened(file) as opened:
+        if opened.mode.startswith(("I", "F")):
+            raise DataError(f"{file} must be an 8-bit image, got mode {opened.mode}")
+        if opened.size != (width, height):
+            law = f"images must be {width} x {height} (width x height) as the model's input"
+            got = f"got {opened.size[0]} x {opened.size[1]}; resize them as the original's were"
+            raise DataError(f"{law}, {file} {got}")
+        pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A Pillow image; whatever is wrong with it is said in one line."""
     try:
         from PIL import Image
     except ImportError:
         raise DataError("image folders need Pillow: pip install pillow") from None
-    channels, height, width = input_shape
     try:
         with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise DataError(f"{file} must be an 8-bit image, got mode {opened.mode}")
-            if opened.size != (width, height):
-                law = f"images must be {width} x {height} (width x height) as the model's input"
-                got = f"got {opened.size[0]} x {opened.size[1]}; resize them as the original's were"
-                raise DataError(f"{law}, {file} {got}")
-            pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            yield opened
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{file} is not a readable image: {error}") from None
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nas import passes
 from nas.candidate import Student
 from nas.views import Views
 from search_spaces.errors import EngineError
@@ -38,6 +40,8 @@ class Recipe:
         momentum: Nesterov's.
         weight_decay: pulls weights to zero; biases and norms are left alone.
         warmup_steps: over which the rate rises linearly from lr / warmup_steps.
+        clip: largest Euclidean norm of a step's gradient; a refitted network of 27 layers begins with norms of 20 to
+            200 and without a bound forgets in its first steps what the refit gave it.
     """
 
     lr: float = 0.05
@@ -47,6 +51,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup_steps: int = 30
+    clip: float = 2.0
 
 
 class Distiller:
@@ -62,6 +67,8 @@ class Distiller:
     def __init__(self, student: Student, views: Views, recipe: Recipe, *, seed: int, step: int = 0) -> None:
         self.student, self.views, self.recipe, self.seed, self.step = student, views, recipe, seed, step
         self.batch = min(recipe.batch, views.size)
+        self._pass: passes.Pass | None = None
+        self._epoch = lru_cache(maxsize=1)(views.order)  # asked for by every `run`, however short
         self._flatten()
 
     @classmethod
@@ -70,14 +77,14 @@ class Distiller:
     ) -> Distiller:
         """The distiller whose `state` was kept; goes on as if it had never stopped."""
         distiller = cls(Student.restore(graph, state), views, recipe, seed=seed, step=int(state["step"][0]))
-        for name, velocity in zip(distiller._names, distiller._velocities, strict=True):
+        for name, velocity in distiller._velocities.items():
             velocity.copy_(torch.from_numpy(np.asarray(state[MOMENTUM_PREFIX + name])))
         return distiller
 
     def state(self) -> dict[str, np.ndarray]:
         """All that `resume` needs, as copies: the student's state, momentum, and the step."""
         found = self.student.state()
-        for name, velocity in zip(self._names, self._velocities, strict=True):
+        for name, velocity in self._velocities.items():
             found[MOMENTUM_PREFIX + name] = velocity.numpy().copy()
         return found | {"step": np.array([self.step])}
 
@@ -97,93 +104,83 @@ class Distiller:
 
     def cooled(self, steps: int) -> dict[str, np.ndarray]:
         """Folded weights of a copy that went through `finish(steps)`; this distiller stays as it is."""
-        kept, student, step = [t.clone() for t in self._everything()], self.student, self.step
+        kept, step = [tensor.clone() for tensor in self._everything()], self.step
         try:
             return self.finish(steps)
         finally:
             self.step = step
             for tensor, value in zip(self._everything(), kept, strict=True):
                 tensor.copy_(value)
-            assert self.student is student
 
     def _everything(self) -> list[Tensor]:
         """All that a step changes."""
         return [self._values, self._velocity, *self.student.buffers()]
 
     def _flatten(self) -> None:
-        """Lays all parameters side by side in one tensor, so that an optimiser step is a handful of operations.
+        """Lays all parameters side by side in one vector, so that an optimiser step is one sweep over it.
 
-        Weights come first: only they decay.
+        Weights come first: only they decay. The student's parameters become views of it.
         """
-        named = sorted(self.student.parameters_by_name().items(), key=lambda item: not item[0].endswith(".weight"))
-        self._names = [name for name, _ in named]
-        self._parameters = [parameter for _, parameter in named]
-        sizes = [parameter.numel() for parameter in self._parameters]
-        self._values, self._velocity = torch.empty(sum(sizes)), torch.zeros(sum(sizes))
-        self._velocities = []
-        pieces = zip(self._parameters, self._values.split(sizes), self._velocity.split(sizes), strict=True)
-        for parameter, value, velocity in pieces:
-            value.copy_(parameter.detach().reshape(-1))
-            parameter.data = value.view(parameter.shape)
-            self._velocities.append(velocity.view(parameter.shape))
+        named = self.student.parameters_by_name()
+        self._names = sorted(named, key=lambda name: not name.endswith(".weight"))
+        sizes = [named[name].numel() for name in self._names]
         self._decayed = sum(n for n, name in zip(sizes, self._names, strict=True) if name.endswith(".weight"))
+        self._values, self._gradient, self._velocity = (torch.zeros(sum(sizes)) for _ in range(3))
+        self._gradients, self._velocities = {}, {}
+        start = 0
+        for name, size in zip(self._names, sizes, strict=True):
+            here, shape = slice(start, start + size), named[name].shape
+            self._values[here] = named[name].detach().reshape(-1)
+            named[name].data = self._values[here].view(shape)
+            self._gradients[name] = self._gradient[here].view(shape)
+            self._velocities[name] = self._velocity[here].view(shape)
+            start += size
 
     def _rate(self, step: int) -> float:
         return self.recipe.lr * min(1.0, (step + 1) / max(self.recipe.warmup_steps, 1))
 
-    def _rows(self) -> Iterator[Tensor]:
+    def _rows(self) -> Iterator[np.ndarray]:
         """Row numbers of one batch after another, from the current step on, for ever."""
         each = self.views.size // self.batch
         epoch, k = divmod(self.step, each)
         while True:
-            batches = torch.from_numpy(self.views.order(self.seed, epoch)).split(self.batch)
-            yield from batches[k:each]
+            order = self._epoch(self.seed, epoch)
+            for first in range(k * self.batch, each * self.batch, self.batch):
+                yield order[first : first + self.batch]
             epoch, k = epoch + 1, 0
 
     def _train(self, rates: list[float]) -> None:
         """One step for each rate."""
-        recipe, student = self.recipe, self.student
-        student.train()
+        from nas import kernels  # they take a second to load, and only training needs them
+
+        if self._pass is None:
+            self._pass = passes.choose(self.student, self.batch, self._gradients)
+        one, recipe = self._pass, self.recipe
+        state = self._values.numpy(), self._gradient.numpy(), self._velocity.numpy()
         for rate, rows in zip(rates, self._rows(), strict=False):
-            x, teacher, labels = self.views.batch(rows)
-            logits = student(x)
-            gradient = loss_gradient(logits.detach(), teacher, labels, recipe.temperature, recipe.alpha)
-            gradients = torch.autograd.grad(logits, self._parameters, gradient)
-            self._update(torch.cat([g.reshape(-1) for g in gradients]), rate)
+            self.views.pictures(rows, one.images)
+            logits = one.forward()
+            self.views.loss_gradient(rows, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
+            one.backward()
+            norm = float(np.sqrt(state[1] @ state[1]))
+            if norm > recipe.clip:
+                state[1][:] *= recipe.clip / norm
+            kernels.nesterov(*state, rate, recipe.momentum, recipe.weight_decay, self._decayed)
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self._check(logits)
-        self._check(self._values)
+        self._check(self._values.numpy())
 
-    @torch.no_grad()
-    def _update(self, gradient: Tensor, rate: float) -> None:
-        """Nesterov's step as torch.optim.SGD does it: v = m v + g, w -= rate (g + m v)."""
-        weights = self._values[: self._decayed]
-        gradient[: self._decayed].add_(weights, alpha=self.recipe.weight_decay)
-        self._velocity.mul_(self.recipe.momentum).add_(gradient)
-        self._values.add_(gradient.add_(self._velocity, alpha=self.recipe.momentum), alpha=-rate)
-
-    def _check(self, values: Tensor) -> None:
-        if not torch.isfinite(values.detach().sum()):
+    def _check(self, values: np.ndarray) -> None:
+        if not np.isfinite(values.sum()):
             law = "training must keep finite numbers"
             raise TrainingDiverged(
                 f"{law}, but lost them by step {self.step}; lower the learning rate {self.recipe.lr}"
             )
 
 
-def loss_gradient(logits: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float) -> Tensor:
-    """Gradient of the mean loss to the logits, `N x classes`.
-
-    T^2 KL at temperature T has the gradient T (softmax(z / T) - softmax(teacher / T)); cross-entropy softmax(z) - one.
-    """
-    soft = torch.softmax(logits / temperature, 1).sub_(torch.softmax(teacher / temperature, 1))
-    hard = torch.softmax(logits, 1)
-    hard[torch.arange(len(labels)), labels] -= 1
-    return soft.mul_(alpha * temperature).add_(hard, alpha=1 - alpha).div_(len(labels))
-
-
 def loss(logits: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float) -> Tensor:
-    """The mean loss itself, for tests and reports."""
+    """The mean loss of a batch, written out; training uses its gradient (`nas.kernels.distillation`)."""
     log_soft = torch.log_softmax(logits / temperature, 1)
     target = torch.log_softmax(teacher / temperature, 1)
     divergence = (target.exp() * (target - log_soft)).sum(1).mean()

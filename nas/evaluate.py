@@ -23,7 +23,7 @@ from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
 from nas.quantize import calibrate, quantize
 from nas.refit import Reference, refit
-from nas.runtime import Session
+from nas.runtime import Session, floor_of
 from nas.views import Views, feed
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
@@ -183,7 +183,8 @@ class RealProblem:
             atomic.write_bytes(self.setup.folder.onnx(job.id), onnx_bytes)
             atomic.write_bytes(self.setup.folder.tflite(job.id), tflite_bytes(program, quantized))
         with phases("score"):
-            logits = Session(onnx_bytes, threads=1).logits(self.x_search)
+            session = Session(onnx_bytes, threads=1, floor=floor_of(graph, int8=True))
+            logits = session.logits(self.x_search)
         accuracy = judge.accuracy(logits, self.y_search)
         kl = judge.kl_divergence(self.search_logits, logits)
         drop = self.original_accuracy - accuracy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,29 @@ def contenders(evaluations: Iterable[Evaluation], finish_rung: int) -> list[Eval
     return [evaluation for evaluation, _ in keyed[:MOST]]
 
 
+def trained_steps(evaluations: Iterable[Evaluation]) -> dict[str, int]:
+    """By job id, the training steps of that job and of those whose checkpoints it continues."""
+    found: dict[str, int] = {}
+    for evaluation in evaluations:  # in order of arrival: a checkpoint's job comes before whoever continues it
+        job = evaluation.job
+        found[job.id] = job.steps + (found.get(job.origin, 0) if job.origin else 0)
+    return found
+
+
+def phase_seconds(evaluations: Iterable[Evaluation]) -> tuple[float, float, float]:
+    """Worker seconds of training, of quantizing, and of the other arithmetic (refit, scoring)."""
+    train = quantize = other = 0.0
+    for evaluation in evaluations:
+        for phase, seconds in evaluation.seconds.items():
+            if phase == "train":
+                train += seconds
+            elif phase == "quantize":
+                quantize += seconds
+            elif phase != "write":
+                other += seconds
+    return train, quantize, other
+
+
 def score(
     found: list[Evaluation],
     space: SearchSpace,
@@ -48,6 +71,7 @@ def score(
     limits: Limits,
     folder: RunFolder,
     ladder: set[Genome],
+    steps: Mapping[str, int],
     *,
     threads: int,
 ) -> list[Point]:
@@ -67,7 +91,7 @@ def score(
                 id=job.genome.key,
                 values=space.values(job.genome),
                 cost=cost,
-                steps=job.steps,
+                steps=steps[job.id],
                 search_drop=evaluation.drop,
                 val_accuracy=judge.accuracy(logits, data.y_final),
                 val_drop=drop,

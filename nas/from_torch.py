@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,45 +21,56 @@ from search_spaces.to_onnx import OPSET
 
 
 def export(module: nn.Module, example_shape: Shape, path: Path) -> None:
-    """Writes the module as float32 ONNX with a batch axis `n`, input `image` and first output `logits`.
-
-    The module is traced in eval mode on zeros; afterwards every submodule is in the mode it was in.
+    """Writes what `onnx_bytes` makes of the module.
 
     Args:
-        module: takes one float32 tensor, batch first.
-        example_shape: that tensor's shape without the batch axis.
+        module, example_shape: see `onnx_bytes`.
         path: replaced as a whole, or left as it was if anything fails.
 
     Raises:
         ModelError: the module does not run on that shape, or ONNX has no operator for what it does.
         RunFolderError: `path` cannot be written.
     """
+    atomic.write_bytes(path, onnx_bytes(module, example_shape))
+
+
+def onnx_bytes(module: nn.Module, example_shape: Shape) -> bytes:
+    """The module as float32 ONNX with a batch axis `n`, input `image` and first output `logits`.
+
+    The module is traced in eval mode on zeros; afterwards every submodule is in the mode it was in.
+
+    Args:
+        module: takes one float32 tensor, batch first.
+        example_shape: that tensor's shape without the batch axis.
+
+    Raises:
+        ModelError: the module does not run on that shape, or ONNX has no operator for what it does.
+    """
     modes = [(part, part.training) for part in module.modules()]
     first = next(module.parameters(), torch.empty(0))
+    file = io.BytesIO()
     try:
         module.eval()
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            file = Path(folder) / "model.onnx"
+        with warnings.catch_warnings():
             # The TorchScript exporter is deprecated; the newer one takes 7 seconds a model instead of 0.3.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 (torch.zeros(1, *example_shape, device=first.device),),
-                file,
+                file,  # type: ignore[arg-type]  # this exporter takes a file object as well
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["logits"],
                 dynamic_axes={"image": {0: "n"}, "logits": {0: "n"}},
             )
-            content = file.read_bytes()
     except Exception as error:  # the module is the user's code and may raise anything
         law = f"the module must run on N x {' x '.join(map(str, example_shape))} and export to ONNX"
         raise ModelError(f"{law}, got {type(error).__name__}: {_first_line(error)}") from error
     finally:
         for part, mode in modes:
             part.training = mode
-    atomic.write_bytes(path, content)
+    return file.getvalue()
 
 
 def load(spec: str, weights: Path | None = None) -> nn.Module:
@@ -92,8 +103,7 @@ def _function(spec: str) -> Callable[[], Any]:
     """The function, wrapped so that whatever goes wrong inside it is said in one line."""
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
-        law = "the model must be an .onnx file or package.module:function (a .pt2 holds pickles: export it to ONNX)"
-        raise ModelError(f"{law}, got {spec!r}")
+        raise ModelError(f"the model must be an .onnx file or package.module:function, got {spec!r}")
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -119,7 +129,9 @@ def _state(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of how a file was pickled that it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         advice = "give .safetensors, or a state dict saved by torch.save(module.state_dict(), ...)"
         raise ModelError(f"{path} must hold tensors only and be whole ({_first_line(error)}); {advice}") from error

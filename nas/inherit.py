@@ -6,35 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from search_spaces.channels import ChannelMap
+from nas.importance import importance
 from search_spaces.genes import Genome
-from search_spaces.graph import Graph, Op, Weights
+from search_spaces.graph import Op, Weights
 from search_spaces.space import SearchSpace
+
+__all__ = ["Order", "importance", "inherit"]
 
 Order = Mapping[int, np.ndarray]
 """For each atom id a permutation of its channels, most important first."""
-
-
-def importance(graph: Graph, weights: Weights, channels: ChannelMap) -> dict[int, np.ndarray]:
-    """Orders each atom's channels by the L1 norms of the filters that make them (arXiv:1608.08710), largest first.
-
-    Norms are divided by their layer's mean and summed over all layers of the atom, depthwise layers included: channels
-    that an add ties together are judged together. Equal channels keep their order.
-    """
-    scores = [np.zeros(atom.size) for atom in channels.atoms]
-    for op in graph.ops:
-        if f"{op.name}.weight" not in weights:
-            continue
-        weight = np.abs(weights[f"{op.name}.weight"]).astype(np.float64)
-        norms = weight.reshape(len(weight), -1).sum(1)
-        norms = norms.reshape(-1, channels.span[op.name]).mean(1)
-        norms /= norms.mean() or 1.0
-        start = 0
-        for atom in channels.of[op.name]:
-            size = channels.atoms[atom].size
-            scores[atom] += norms[start : start + size]
-            start += size
-    return {k: np.argsort(-score, kind="stable") for k, score in enumerate(scores)}
 
 
 def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) -> dict[str, np.ndarray]:

@@ -6,21 +6,30 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import data_sources, quickstart, wording
-from nas.config import RunConfig
+from nas import atomic, data_sources, quickstart, wording
+from nas.config import FUNCTION, RunConfig
 from nas.data import DataSet, load_data
 from nas.objectives import Limits, violation
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
-from search_spaces.from_onnx import load_model
+from search_spaces.from_onnx import load_model, read_model
 from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace, derive
+from search_spaces.to_onnx import to_onnx
 from targets.cost import estimate
 from targets.device import Device, load_device
+from targets.program import Runtime
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.runtime import Session
+
+EXPORTED_FILE = "original.onnx"
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Inputs:
 
     Attributes:
         model_path: the original as ONNX.
+        exported: that file's content where the original is a PyTorch module; `keep` writes it.
         model_name: as a reader would call it.
         graph, weights: the original, parsed.
         data: fits the graph's input and output.
@@ -38,6 +48,7 @@ class Inputs:
     """
 
     model_path: Path
+    exported: bytes | None
     model_name: str
     graph: Graph
     weights: dict[str, np.ndarray]
@@ -50,16 +61,43 @@ class Inputs:
 
     @property
     def digests(self) -> dict[str, str]:
-        return {"model": file_digest(self.model_path), **self.data.digests()}
+        return {"model": _digest(self.model_path, self.exported), **self.data.digests()}
+
+    def session(self, *, threads: int = 1) -> Session:
+        """The original in onnxruntime, for batches of images as the graph takes them.
+
+        Where the file fixes the batch or takes channels last, the network is written anew: `to_onnx` computes the same.
+
+        Raises:
+            ModelError: onnxruntime does not run it.
+        """
+        from nas.runtime import Session, floor_of  # imports onnxruntime, which reading a model does not need
+
+        def opened(model: Path | bytes) -> Session:
+            return Session(model, threads=threads, integer=False, floor=floor_of(self.graph, int8=False))
+
+        session = opened(self.model_path if self.exported is None else self.exported)
+        if session.sides[0] is not None or session.sides[1:] != self.graph.input_shape:
+            session = opened(to_onnx(self.graph, self.weights).SerializeToString())
+        return session
+
+    def keep(self) -> None:
+        """Writes what was exported into the run folder, once that is known to be this run's.
+
+        Raises:
+            RunFolderError: it cannot be written.
+        """
+        if self.exported is not None:
+            atomic.write_bytes(self.model_path, self.exported)
 
 
-def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, model_path: Path | None = None) -> Inputs:
-    """Reads and checks everything a config names.
+def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn.Module | None = None) -> Inputs:
+    """Reads and checks everything a config names; writes nothing.
 
     Args:
         config: the run.
         data: arrays given in Python instead of `config.data`.
-        model_path: an ONNX file that stands for `config.model` (a module exported by the Python API).
+        module: given in Python instead of `config.model`.
 
     Raises:
         InputError: something cannot be used; the message is one line.
@@ -68,23 +106,27 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, model_path
     device = load_device(config.target)
     limits = with_device(config.limits, device)
     declaration = load_declaration(config.space)
-    path = model_path or find_model(config, data)
-    graph, weights = load_model(path)
+    spec: data_sources.Spec = data if data is not None else config.data
+    exported = None
+    if module is not None or (config.model is not None and FUNCTION.fullmatch(config.model)):
+        spec = data_sources.read(spec, None, seed=config.seed)
+        path, exported = config.folder / EXPORTED_FILE, _exported(config, module, spec)
+        graph, weights = read_model(exported, path)
+    else:
+        path = _model_file(config.model)
+        graph, weights = load_model(path)
     if len(graph.outputs) != 1 or len(graph.shapes[graph.outputs[0]]) != 1:
         found = [graph.shapes[name] for name in graph.outputs]
         raise ModelError(f"a classifier has one output of N x classes, {path} has {found}")
-    spec = data if data is not None else config.data
     loaded = load_data(spec, graph.input_shape, graph.shapes[graph.outputs[0]][0], seed=config.seed)
     whole = derive(graph, declaration)
-    try:
-        space = whole.cut(lambda changed: violation(estimate(changed, device, config.runtime), limits) == 0)
-    except NothingFits:
-        least = estimate(whole.apply(whole.cheapest), device, config.runtime)
-        sentence = wording.binding_sentence(least, limits)
-        raise NothingFits(f"even the smallest network of the space is over a limit. {sentence}") from None
-    digests = {"model": file_digest(path), **loaded.digests()}
-    name = "MobileNetV1 x1.0 (bundled)" if config.model is None and model_path is None else Path(path).name
-    return Inputs(path, name, graph, weights, loaded, device, limits, whole, space, config.fingerprint(**digests))
+    space = cut(whole, device, config.runtime, limits)
+    digests = {"model": _digest(path, exported), **loaded.digests()}
+    fingerprint = config.fingerprint(**digests)
+    name = _name(config.model, module)
+    inputs = Inputs(path, exported, name, graph, weights, loaded, device, limits, whole, space, fingerprint)
+    inputs.session().logits(loaded.x_search[:2])  # a model that onnxruntime refuses is refused here
+    return inputs
 
 
 def with_device(limits: Limits, device: Device) -> Limits:
@@ -96,28 +138,64 @@ def with_device(limits: Limits, device: Device) -> Limits:
     )
 
 
-def find_model(config: RunConfig, data: Mapping[str, Any] | None = None) -> Path:
-    """The original's ONNX file; a PyTorch function is called and exported into the run folder.
+def cut(whole: SearchSpace, device: Device, runtime: Runtime, limits: Limits) -> SearchSpace:
+    """What the limits leave of a space.
 
     Raises:
-        ModelError: there is no such file or function, or it cannot be exported.
+        NothingFits: nothing; the message names the limit that binds.
+        TargetError: the runtime lacks an operator.
+        LimitError: what is limited is not known for the device.
     """
-    if config.model is None:
-        return quickstart.MODEL_PATH
-    if ":" not in config.model or Path(config.model).suffix in (".onnx", ".pt2"):
-        return Path(config.model)
+    try:
+        return whole.cut(lambda made: violation(estimate(made, device, runtime), limits) == 0)
+    except NothingFits:
+        least = estimate(whole.apply(whole.cheapest), device, runtime)
+        sentence = wording.binding_sentence(least, limits)
+        raise NothingFits(f"no network of the space meets the limits, not even the cheapest. {sentence}") from None
+
+
+def _model_file(model: str | None) -> Path:
+    """The ONNX file that `--model` names, or the bundled one."""
+    if model is None:
+        return quickstart.model_path()
+    path = Path(model)
+    if path.suffix.lower() in (".pt2", ".pt", ".pth", ".pkl"):
+        law = "must be an .onnx file or package.module:function"
+        raise ModelError(f"the model {law}, got {model!r}, which may hold pickles and is not opened; export it to ONNX")
+    if ":" in model and not path.exists():
+        raise ModelError(f"the model must be an .onnx file or package.module:function, got {model!r}")
+    return path
+
+
+def _name(model: str | None, module: nn.Module | None) -> str:
+    """The original as a reader would call it."""
+    if module is not None:
+        return type(module).__name__
+    if model is None:
+        return "MobileNetV1 x1.0 (bundled)"
+    return model if FUNCTION.fullmatch(model) else Path(model).name
+
+
+def _exported(config: RunConfig, module: nn.Module | None, source: data_sources.Source) -> bytes:
+    """A PyTorch module as ONNX; its input has the shape of the training images."""
     from nas import from_torch  # imports torch, which an ONNX model does not need here
 
-    module = from_torch.load(config.model, Path(config.weights) if config.weights else None)
-    arrays = data if data is not None else data_sources.read(config.data, (), seed=config.seed).arrays
-    if "x_train" not in arrays:
+    if "x_train" not in source.arrays:
         raise DataError("data must hold x_train; its images tell the input shape of a PyTorch model")
-    target = config.folder / "original.onnx"
-    from_torch.export(module, np.asarray(arrays["x_train"]).shape[1:], target)
-    return target
+    shape = np.shape(source.arrays["x_train"])[1:]
+    if not shape:
+        raise DataError("x_train must be N x C x H x W or N x features, got a single row of numbers")
+    if module is None:
+        assert config.model is not None
+        module = from_torch.load(config.model, Path(config.weights) if config.weights else None)
+    return from_torch.onnx_bytes(module, (1, *shape) if len(shape) == 2 else shape)
 
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(path: Path, exported: bytes | None) -> str:
+    return file_digest(path) if exported is None else hashlib.sha256(exported).hexdigest()

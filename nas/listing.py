@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas import quickstart, wording
+from nas.inputs import cut
 from nas.objectives import Limits, violation
 from nas.result import RunResult
 from search_spaces.declare import load_declaration
@@ -100,7 +101,7 @@ def cut_space(
         NothingFits: the limits leave nothing.
     """
     whole = derive(graph, load_declaration(declaration))
-    return whole, whole.cut(lambda made: violation(costs.estimate(made, device, runtime), limits) == 0)
+    return whole, cut(whole, device, runtime, limits)
 
 
 def space_record(whole: SearchSpace, cut: SearchSpace) -> dict[str, Any]:

@@ -11,43 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.candidate import PLAIN, Student
+from nas.candidate import PLAIN
 from nas.inherit import Order, inherit
 from nas.layers import convolve
+from nas.reference import Reference
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Op, Weights
 from search_spaces.ops import is_depthwise
 from search_spaces.space import SearchSpace
 
-RIDGE = 1e-3
-"""Weight of the ridge, relative to the mean of the diagonal of a layer's Gram matrix."""
+__all__ = ["Reference", "refit", "solve"]
+
+RIDGE = 0.03
+"""Weight of the ridge, relative to the mean of the diagonal of a layer's Gram matrix.
+
+Of 0.003 to 0.3 the best on six MobileNetV1 candidates with 512 images, and near it with 256: without training, x0.125
+answers 70 % of Fashion-MNIST right, x0.35 88 % (the original 94 %, the same cuts without a refit 10 %).
+"""
 
 ROWS = 20_000
 """A layer is solved on about this many places of all images at most."""
-
-
-class Reference:
-    """The original's values on some images, computed once.
-
-    Args:
-        graph, weights: the original.
-        images: float, `N x C x H x W` or `N x features`, as the network is fed.
-    """
-
-    def __init__(self, graph: Graph, weights: Weights, images: np.ndarray) -> None:
-        self.graph, self.weights = graph, weights
-        self.images = images
-        self._tensors: dict[str, Tensor] = {}
-
-    def tensor(self, name: str) -> Tensor:
-        """A tensor of the original with the batch axis last: `C x H x W x N` or `features x N`, float32."""
-        if name not in self._tensors:
-            wanted = [op.name for op in self.graph.ops if op.kind in ("conv", "linear", "affine", "add")]
-            missing = [n for n in dict.fromkeys([*wanted, name]) if n not in self._tensors]
-            found = Student(self.graph, self.weights).tensors(torch.from_numpy(self.images), missing)
-            for key, value in found.items():
-                self._tensors[key] = value.movedim(0, -1).contiguous()
-        return self._tensors[name]
 
 
 @torch.no_grad()
@@ -157,8 +140,7 @@ def _patches(op: Op, x: Tensor, places: Tensor) -> Tensor:
     """What a convolution's windows see in the given rows of its output: `C x taps x (rows W N)`."""
     (kh, kw), (sh, sw), (dh, dw) = op["kernel"], op["stride"], op["dilation"]
     top, left, bottom, right = op["pads"]
-    planes = x.permute(1, 2, 3, 0)
-    planes = planes.contiguous()
+    planes = x.permute(1, 2, 3, 0).contiguous()
     if any(op["pads"]):
         planes = torch.nn.functional.pad(planes, (0, 0, left, right, top, bottom))
     width = (planes.shape[2] - dw * (kw - 1) - 1) // sw + 1

@@ -6,8 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,9 +30,13 @@ from nas.study import Event
 from nas.version import VERSION
 from nas.views import preset_for
 from nas.workers import Serial, Workers
+from search_spaces.errors import RunFolderError
 from search_spaces.genes import Genome
 from targets.cost import CallBill, Cost, bill, estimate
 from targets.pricing import Pricer
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FINALE_SHARE = 0.04
 """Share of a budget in seconds that is kept for scoring, judging and the report."""
@@ -61,14 +64,14 @@ def optimize(
     *,
     quiet: bool = False,
     data: Mapping[str, Any] | None = None,
-    model_path: Path | None = None,
+    module: nn.Module | None = None,
 ) -> Front:
     """Does the whole run and leaves its folder behind.
 
     Args:
         config: resolved.
         quiet: show no progress.
-        data, model_path: given in Python instead of by name, see `inputs.read`.
+        data, module: given in Python instead of by name, see `inputs.read`.
 
     Raises:
         InputError: before anything is trained; the folder then holds nothing new.
@@ -76,12 +79,16 @@ def optimize(
         Interrupted: Ctrl-C; the ledger is kept.
     """
     clock = Clock()
+    path = config.folder / LEDGER_FILE
+    if config.resume and not path.exists():
+        raise RunFolderError(f"there is no run to go on with in {config.folder}; leave --resume out to start one")
     title = f"{config.max_size or 'no size limit'}, {config.max_drop or 'no drop limit'}, {config.target}"
     with Progress(title, quiet=quiet) as view:
         view.phase("reading model and data")
-        found = inputs.read(config, data=data, model_path=model_path)
+        found = inputs.read(config, data=data, module=module)
         folder = RunFolder(config.folder)
-        with Ledger.open(folder.root / LEDGER_FILE, found.fingerprint, resume=config.resume) as ledger:
+        with Ledger.open(path, found.fingerprint, resume=config.resume) as ledger:
+            found.keep()
             atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
             manifest.write_environment(folder)
             cluster = Cluster(config.workers, config.address) if config.workers > 1 or config.address else None
@@ -107,7 +114,7 @@ class _Run:
     def go(self) -> Front:
         self.view.phase("measuring the original")
         started = time.time()
-        session = Session(self.inputs.model_path, threads=os.cpu_count() or 1)
+        session = self.inputs.session(threads=os.cpu_count() or 1)
         base = baseline.measure(session, self.inputs.data, seed=self.config.seed)
         views = self._view_count(session)
         arrays = material.gather(self.inputs, session, base, views=views, seed=self.config.seed, told=self.view.phase)
@@ -252,11 +259,14 @@ class _Run:
         ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
         candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1)
         right = base.logits["final_val"].argmax(1) == data.y_final
-        points = finale.score(candidates, found.space, data, right, limits, self.folder, ladder, threads=threads)
+        steps = finale.trained_steps(evaluations)
+        points = finale.score(candidates, found.space, data, right, limits, self.folder, ladder, steps, threads=threads)
         points = finale.mark_front(points)
         chosen = judge.choose(points)
         jobs = {e.job.genome.key: e.job for e in candidates}
-        shown = [p for p in points if p.on_front or jobs[p.id].rung > len(strategy.plan.rungs)]
+        top = len(strategy.plan.rungs)
+        # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
+        shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
         self.view.phase("scoring the front on the test images, once")
         test_logits = session.logits(data.x_test)
         shown = finale.score_test(
@@ -290,7 +300,7 @@ class _Run:
     ) -> RunResult:
         found = self.inputs
         graph = found.graph
-        train, quantize, other = phase_seconds(evaluations)
+        train, quantize, other = finale.phase_seconds(evaluations)
         wall = self.clock.elapsed
         arithmetic = train + quantize + other + self.clock.arithmetic
         capacity = wall * self.config.workers
@@ -321,7 +331,7 @@ class _Run:
             archive=finale.archive(evaluations, ladder),
             bill=lines,
             hypervolume=finale.hypervolume(points, found.limits, original_cost.size_bytes),
-            binding=binding_sentence(picked, points, found),
+            binding=binding_sentence(picked, points, found, evaluations),
             seconds={
                 "total": wall,
                 "search": search_seconds,
@@ -354,25 +364,16 @@ def search_hypervolume(points: list[tuple[Cost, float]], inputs: Inputs) -> floa
     )
 
 
-def phase_seconds(evaluations: Iterable[Evaluation]) -> tuple[float, float, float]:
-    """Worker seconds of training, of quantizing, and of the other arithmetic (refit, scoring)."""
-    train = quantize = other = 0.0
-    for evaluation in evaluations:
-        for phase, seconds in evaluation.seconds.items():
-            if phase == "train":
-                train += seconds
-            elif phase == "quantize":
-                quantize += seconds
-            elif phase != "write":
-                other += seconds
-    return train, quantize, other
-
-
-def binding_sentence(chosen: Point | None, points: list[Point], inputs: Inputs) -> str:
+def binding_sentence(
+    chosen: Point | None, points: list[Point], inputs: Inputs, evaluations: Iterable[Evaluation] = ()
+) -> str:
     """Which limit stops the chosen model, or, without one, the nearest misses."""
     if chosen is not None:
         return wording.binding_sentence(chosen.cost, inputs.limits, chosen.val_drop_upper95)
     nearest = min(points, key=lambda p: violation(p.cost, inputs.limits, p.val_drop), default=None)
+    failures = [evaluation.note for evaluation in evaluations if evaluation.status == "failed"]
+    if nearest is None and failures:
+        return f"No candidate could be scored; the last one said: {failures[-1]}"
     if nearest is None:
         return "No candidate was trained before the budget ended."
     sentence = wording.binding_sentence(nearest.cost, inputs.limits, nearest.val_drop)

@@ -6,12 +6,9 @@ are kept. A view is a pure function of `(seed, view, index)`; view 0 is the data
 
 from __future__ import annotations
 
-import warnings
 from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 Preset = Literal["none", "image-small"]
 SHIFT_SIDE = 16  # images at least this high and wide move by two pixels, smaller ones by one
@@ -82,9 +79,11 @@ class Views:
             raise ValueError(f"images, logits and labels must agree in views and pictures, got {shapes}")
         self.images, self.logits, self.labels = images, logits, labels
         self.count, self.size = images.shape[:2]
-        self._images = _shared(images.reshape(-1, *images.shape[2:]))
-        self._logits = _shared(logits.reshape(-1, logits.shape[-1]))
-        self._labels = _shared(labels.astype(np.int64, copy=False))
+        self._divisor = 255.0 if images.dtype == np.uint8 else 1.0
+        as_fed = images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
+        self._images = np.ascontiguousarray(as_fed).reshape(self.count * self.size, -1)
+        self._logits = np.ascontiguousarray(logits, np.float32).reshape(-1, logits.shape[-1])
+        self._labels = np.ascontiguousarray(labels, np.int64)
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Row numbers of one epoch: every picture once, in one view each; after K epochs all its views were seen."""
@@ -92,20 +91,16 @@ class Views:
         pictures = np.random.default_rng([seed, 1, epoch]).permutation(self.size)
         return (start[pictures] + epoch) % self.count * self.size + pictures
 
-    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Float pictures (channels last), the original's logits and the labels of some row numbers."""
-        picked = self._images[rows]
-        if picked.ndim == 4:
-            x = picked.to(torch.float32, memory_format=torch.channels_last)
-        else:
-            x = picked.to(torch.float32)
-        if picked.dtype == torch.uint8:
-            x.div_(255)
-        return x, self._logits[rows], self._labels[rows % self.size]
+    def pictures(self, rows: np.ndarray, planes: np.ndarray) -> None:
+        """Writes the pictures of some row numbers, as a network is fed, into `planes`, `values x len(rows)` float32."""
+        from nas import kernels  # it takes a second to load, and only training needs it
 
+        kernels.gather(self._images, rows, self._divisor, planes)
 
-def _shared(array: np.ndarray) -> Tensor:
-    """A tensor over an array's memory, which may be read-only: it is never written."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+    def loss_gradient(
+        self, rows: np.ndarray, logits: np.ndarray, temperature: float, alpha: float, into: np.ndarray
+    ) -> None:
+        """Writes the gradient of `nas.distill.loss` to a student's logits for some rows; both `classes x len(rows)`."""
+        from nas import kernels
+
+        kernels.distillation(logits, self._logits, rows, self._labels, rows % self.size, temperature, alpha, into)

@@ -70,10 +70,10 @@ def shape(sides: Sequence[int]) -> str:
 
 
 def milliseconds(latency_ms: float | None) -> str:
-    """`0.82 ms`, `48.3 ms`, `1250 ms`: three digits, never more than the model is good for."""
+    """`0.0031 ms`, `0.82 ms`, `48.3 ms`, `1250 ms`: never more digits than the model is good for."""
     if latency_ms is None:
         return UNKNOWN
-    digits = 2 if latency_ms < 10 else 1 if latency_ms < 100 else 0
+    digits = 4 if 0 < latency_ms < 0.01 else 2 if latency_ms < 10 else 1 if latency_ms < 100 else 0
     return f"{latency_ms:.{digits}f} ms"
 
 

@@ -57,7 +57,9 @@ def _survivors(gene: Gene, place: int, works: Callable[[Values], bool], grounds:
         return any(works((*values[:place], option, *values[place + 1 :])) for values in grounds)
 
     if gene.kind == "width":
-        found = gene.options[: bisect_left(gene.options, True, key=lambda option: not survives(option))]
+        if survives(gene.options[-1]):  # most layers alone break no limit
+            return gene.options
+        found = gene.options[: bisect_left(gene.options[:-1], True, key=lambda option: not survives(option))]
     else:
         found = tuple(option for option in gene.options if survives(option))
     return found or gene.options[:1]

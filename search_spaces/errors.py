@@ -1,16 +1,16 @@
 """Every error a user can cause, and the exit code it ends with.
 
-    EngineError
-    ├── InputError            exit 2: one line, the law, the value, what to do
-    │   ├── ModelError        the model file or its graph
-    │   │   └── UnsupportedOp an operator that is neither understood nor frozen; names the node
-    │   ├── DataError         the data set
-    │   ├── LimitError        a size, time, drop or budget that cannot be read
-    │   ├── SpaceError        a space declaration or a genome
-    │   ├── TargetError       a device, a runtime, or an operator the runtime lacks
-    │   └── RunFolderError    the output folder, its ledger, the disk
-    ├── NothingFits           exit 1: no network meets the limits
-    └── Interrupted           exit 130: stopped by the user, state kept
+EngineError
+├── InputError            exit 2: one line, the law, the value, what to do
+│   ├── ModelError        the model file or its graph
+│   │   └── UnsupportedOp an operator that is neither understood nor frozen; names the node
+│   ├── DataError         the data set
+│   ├── LimitError        a size, time, drop or budget that cannot be read
+│   ├── SpaceError        a space declaration or a genome
+│   ├── TargetError       a device, a runtime, or an operator the runtime lacks
+│   └── RunFolderError    the output folder, its ledger, the disk
+├── NothingFits           exit 1: no network meets the limits
+└── Interrupted           exit 130: stopped by the user, state kept
 """
 
 from __future__ import annotations

@@ -43,7 +43,25 @@ def load_model(path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
     if not path.is_file():
         raise ModelError(f"the model must be an ONNX file, got {str(path)!r}, which is not there")
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    return read_model(content, path)
+
+
+def read_model(content: bytes, path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The network in the bytes of an ONNX file, and its weights as float32.
+
+    Args:
+        content: the file's bytes.
+        path: what messages call it; weights kept outside the file are looked for beside it.
+
+    Raises:
+        ModelError: the bytes are truncated, not ONNX, or break ONNX's rules.
+        UnsupportedOp: an operator has no rule.
+    """
+    try:
+        model = onnx.load_model_from_string(content)
         if not model.graph.node:
             raise ModelError(f"{path} holds no ONNX network: it is empty or cut short; export it again")
         onnx.load_external_data_for_model(model, str(path.parent))
@@ -130,6 +148,10 @@ def _start(body: onnx.GraphProto, input_shape: Shape | None) -> Draft:
         names = ", ".join(value.name for value in inputs) or "none"
         raise ModelError(f"the model must have exactly one input, got {names}; export one input and fix the others")
     (image,) = inputs
+    number = image.type.tensor_type.elem_type
+    if number != onnx.TensorProto.FLOAT:
+        found = onnx.TensorProto.DataType.Name(number).lower()
+        raise ModelError(f"input {image.name!r} must be float32, got {found}; export the model in float32")
     dims = image.type.tensor_type.shape.dim
     if len(dims) < 2:
         raise ModelError(f"input {image.name!r} must have a batch axis and at least one more, got {len(dims)} axes")

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("results/ranking"))
     args = parser.parse_args()
     found = inputs.read(RunConfig())
-    session = Session(found.model_path, threads=2)
+    session = Session(found.model_path, threads=2, integer=False)
     arrays = material.gather(found, session, baseline.measure(session, found.data, seed=0), views=1, seed=0)
     price = Pricer(found.space, found.device, "tflm").price
     folder = RunFolder(args.folder.resolve())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from math import isfinite
+
 import optuna
 
 from nas.strategies.proposers import FAILED
@@ -17,17 +20,21 @@ class TpeProposer:
     def __init__(self, space: SearchSpace, *, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=12, constraints_func=_violation)
+        with warnings.catch_warnings():
+            # Optuna 5 would have `Trial.set_constraint` instead, which Optuna 4 does not know.
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # All genes drawn together: trials are sorted once a proposal, not once a gene.
+            sampler = optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=12, multivariate=True, constraints_func=_violation
+            )
         self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
         self.open: dict[Genome, optuna.trial.Trial] = {}
         self.seen: set[Genome] = set()
 
     def propose(self) -> Genome | None:
         for _ in range(TRIES):
-            trial = self.study.ask()
-            genes = self.space.genes
-            picked = [trial.suggest_int(gene.name, 0, len(gene.options) - 1) for gene in genes]
-            genome = self.space.decode(picked)
+            trial, genome = self._asked()
             if genome in self.seen:
                 trial.set_user_attr("violation", 1.0)
                 self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -39,11 +46,20 @@ class TpeProposer:
 
     def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
         trial = self.open.pop(genome, None)
-        if trial is None:
+        if trial is None:  # the ladder, or a proposal that was scaled before it was tried
             self.seen.add(genome)
-            return
-        trial.set_user_attr("violation", violation)
-        self.study.tell(trial, [min(value, FAILED) if value == value else FAILED for value in objectives])
+            numbers = self.space.encode(genome).tolist()
+            names = [gene.name for gene in self.space.genes]
+            self.study.enqueue_trial(dict(zip(names, numbers, strict=True)))
+            trial, _ = self._asked()
+        trial.set_user_attr("violation", violation if isfinite(violation) else FAILED)
+        self.study.tell(trial, [value if isfinite(value) else FAILED for value in objectives])
+
+    def _asked(self) -> tuple[optuna.trial.Trial, Genome]:
+        """Optuna's next trial, or the one in its queue, and its genome."""
+        trial = self.study.ask()
+        numbers = [trial.suggest_int(gene.name, 0, len(gene.options) - 1) for gene in self.space.genes]
+        return trial, self.space.decode(numbers)
 
 
 def _violation(trial: optuna.trial.FrozenTrial) -> tuple[float]:

@@ -22,6 +22,7 @@ from pymoo.operators.repair.rounding import RoundingRepair
 from pymoo.problems.static import StaticProblem
 
 from nas.strategies.proposers import FAILED
+from search_spaces.errors import SpaceError
 from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 
@@ -47,27 +48,39 @@ class EvolutionProposer:
         self.algorithm_seed = int(self.rng.integers(2**31))
 
     def propose(self) -> Genome | None:
-        for _ in range(TRIES):
-            genome = self._next()
-            if genome not in self.seen:
-                self.seen.add(genome)
-                return genome
+        try:
+            for attempt in range(2 * TRIES):
+                # A population that has settled breeds what was seen already; then its neighbours are tried.
+                genome = self._next() if attempt < TRIES else self._mutant()
+                if genome not in self.seen:
+                    self.seen.add(genome)
+                    return genome
+        except SpaceError:  # the space has one network only
+            pass
         return None
 
     def _next(self) -> Genome:
         if self.queue:
             return self.queue.pop(0)
         if self.algorithm is None:
-            parents = [self.space.decode(one.X) for one in self.told] or [self.space.sample(rng=self.rng)]
-            return self.space.mutate(parents[int(self.rng.integers(len(parents)))], rng=self.rng)
+            return self._mutant() if self.told else self.space.sample(rng=self.rng)
         asked = self.algorithm.ask()
         if asked is None or len(asked) == 0:
-            return self.space.mutate(self.space.sample(rng=self.rng), rng=self.rng)
+            return self._mutant()
         return self.space.decode(np.asarray(asked[0].X, dtype=int))
+
+    def _mutant(self) -> Genome:
+        """A neighbour of a network of the population, or of what was told so far."""
+        parents = self.told if self.algorithm is None else self.algorithm.pop
+        if len(parents) == 0:
+            return self.space.mutate(self.space.sample(rng=self.rng), rng=self.rng)
+        parent = self.space.decode(np.asarray(parents[int(self.rng.integers(len(parents)))].X, dtype=int))
+        return self.space.mutate(parent, rng=self.rng)
 
     def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
         self.seen.add(genome)
         finite = [value if np.isfinite(value) else FAILED for value in objectives]
+        violation = violation if np.isfinite(violation) else FAILED
         one = Individual(X=self.space.encode(genome))
         self._evaluate(Population.create(one), finite, violation)
         if self.algorithm is None:

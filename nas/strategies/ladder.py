@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 
 from search_spaces.errors import NothingFits
 from search_spaces.genes import Genome
@@ -15,11 +16,11 @@ Measure = Callable[[Genome], float]
 def at_size(space: SearchSpace, measure: Measure, size_bytes: float) -> Genome:
     """The widest uniform network of at most `size_bytes`.
 
-    Bisects the width fraction; width rounds to the declared steps, so sixteen halvings settle it. Falls back to the
-    space's smallest network when even the thinnest uniform one is larger.
+    Bisects the width fraction; width rounds to the declared steps, so sixteen halvings settle it. Falls back to
+    `thinnest` when even that is larger.
     """
     low, high = 0.0, 1.0
-    best = space.uniform(0.0)
+    best = thinnest(space, measure)
     if measure(space.uniform(1.0)) <= size_bytes:
         return space.uniform(1.0)
     for _ in range(16):
@@ -31,18 +32,25 @@ def at_size(space: SearchSpace, measure: Measure, size_bytes: float) -> Genome:
     return best
 
 
+def thinnest(space: SearchSpace, measure: Measure) -> Genome:
+    """The thinnest uniform network; where a limit forbids it, the space's cheapest one, which lacks blocks as well."""
+    thin = space.uniform(0.0)
+    return thin if isfinite(measure(thin)) else space.cheapest
+
+
 def rungs(space: SearchSpace, measure: Measure, size_bytes: float, count: int, *, ratio: float = 1.5) -> list[Genome]:
     """`count` ladder networks, the largest feasible first, each about `ratio` times smaller than the last.
 
     Raises:
-        NothingFits: not even the thinnest uniform network is within `size_bytes`.
+        NothingFits: not even the space's cheapest network is within `size_bytes` and the other limits.
     """
     largest = at_size(space, measure, size_bytes)
     if measure(largest) > size_bytes:
-        raise NothingFits(
-            f"the thinnest uniform network needs {measure(largest):,.0f} bytes, the limits allow {size_bytes:,.0f}; "
-            "raise the limit or allow fewer channels in the space file"
-        )
+        largest = space.cheapest
+    if measure(largest) > size_bytes:
+        need = measure(largest)
+        got = f"needs {need:,.0f} bytes, the limits allow {size_bytes:,.0f}" if isfinite(need) else "is over a limit"
+        raise NothingFits(f"the cheapest network of the space {got}; raise the limit or allow fewer channels")
     found = [largest]
     for k in range(1, count):
         genome = at_size(space, measure, measure(largest) / ratio**k)

@@ -33,6 +33,10 @@ FILTERED_SHARE = 0.5
 """Of the looks in a niche, the share with the higher KL is not trained."""
 
 
+FINISH_SHARE = 0.5
+"""Of the total, what scouts and search must leave: on a very short budget they are cut, never the finishes."""
+
+
 @dataclass
 class Candidate:
     """What the strategy knows of one genome."""
@@ -101,14 +105,16 @@ class Staged:
         self.plan = plan
 
     def ask(self) -> Job | None:
-        if not self.queue:
-            self._fill()
-        if not self.queue:
-            return None
-        job = self.queue.pop(0)
-        self.in_flight[job.id] = job
-        self._charge(job)
-        return job
+        while True:
+            if not self.queue:
+                self._fill()
+            if not self.queue:
+                return None
+            job = self.queue.pop(0)
+            if job.rung > len(self.plan.rungs) or self._leaves_room(self.price_of(job)):
+                self.in_flight[job.id] = job
+                self._charge(job)
+                return job
 
     def tell(self, evaluation: Evaluation) -> None:
         job = evaluation.job
@@ -150,7 +156,7 @@ class Staged:
         return schedule.smallest_within(self.aim, min(high, self._smallest()), high, self.curve, self.answers)
 
     def _smallest(self) -> float:
-        return max(float(self.price(self.space.uniform(0.0)).size_bytes), 1.0)
+        return max(float(self.price(ladder.thinnest(self.space, self._measure)).size_bytes), 1.0)
 
     # -- search -------------------------------------------------------------------------------------------------
 
@@ -166,7 +172,8 @@ class Staged:
                     if found := candidate.evaluations.get(1):
                         self.proposer.tell(candidate.genome, self._objectives(candidate, found), 0.0)
         if self.phase == "search":
-            if self.search_spent < self.plan.search_share * self.plan.total and self._propose():
+            affordable = self.search_spent < self.plan.search_share * self.plan.total
+            if affordable and self._leaves_room(self.plan.look) and self._propose():
                 return
             if any(job.rung <= 1 for job in self.in_flight.values()):
                 return
@@ -266,7 +273,7 @@ class Staged:
         return float(candidate.cost.size_bytes), drop
 
     def _promising(self) -> list[Candidate]:
-        """The best found network of each size niche in the band at rung 1, and the runner-up of the middle one."""
+        """The found networks furthest ahead of the ladder at rung 1, as many as there are finishes."""
         found = [c for c in self.candidates.values() if not c.is_ladder and c.measured(1)]
         curve = Curve([m for c in self.scouts if (m := c.measured(1))] or [Measured(self.scouts[0].size, 10.0)])
         # How far ahead of the ladder at the same size and the same training: what is left when size is taken out.
@@ -280,21 +287,25 @@ class Staged:
         if self.finishes_asked >= self.plan.finishes:
             self.phase = "done"
             return
-        left = self.plan.finishes - self.finishes_asked
-        price = (self.plan.total - self.spent) / left
         target = self._target_size()
         turn = self.finishes_asked % 2
-        chosen = self._found_near(target) if turn == 1 else None
-        chosen = chosen or self._ladder_near(target, turn)
+        found = self._found_near(target)
+        choices = self._ladder_near(target, turn)
+        chosen = found if found and (turn == 1 or not choices) else next(iter(choices), None)
         if chosen is None:
             self.phase = "done"
             return
         rung = len(self.plan.rungs) + 1
         before = chosen.trained_rung
-        steps = self.plan.steps_for(chosen.graph, price)
-        if price < self.plan.look + 10 * self.plan.step(chosen.graph):
+        # Few networks fit a tight limit; then each of them gets more.
+        left = min(self.plan.finishes - self.finishes_asked, len(choices) + (found is not None))
+        least = self.plan.look + 10 * self.plan.step(chosen.graph)
+        unspent = self.plan.total - self.spent
+        left = max(1, min(left, int(unspent / least)))
+        if unspent < least:
             self.phase = "done"  # too little is left for a training worth its name
             return
+        steps = self.plan.steps_for(chosen.graph, unspent / left)
         start = "refit" if before == 0 else f"checkpoint:{chosen.evaluations[before].job.id}"
         self.finishes_asked += 1
         self.queue.append(self._job(chosen, rung, steps, start))
@@ -320,8 +331,9 @@ class Staged:
                 best, best_gain = candidate, gain
         return best
 
-    def _ladder_near(self, target: float, turn: int) -> Candidate | None:
-        """The ladder network at the target; where that is taken, the nearest one that is not, smaller first."""
+    def _ladder_near(self, target: float, turn: int) -> list[Candidate]:
+        """The ladder network at the target and those near it, smaller first, without those that are taken."""
+        near: dict[Genome, Candidate] = {}
         for factor in (1.0, 1 / NICHE, NICHE, 1 / NICHE**2, NICHE**2, 1 / NICHE**3, NICHE**3):
             if turn == 1 and factor == 1.0 and not self.answers:
                 continue  # a first wave of two ladder networks brackets the answer
@@ -330,8 +342,8 @@ class Staged:
                 continue
             candidate = self.candidates.get(genome) or self._candidate(genome, is_ladder=True)
             if not self._taken(candidate):
-                return candidate
-        return None
+                near[genome] = candidate
+        return list(near.values())
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -357,6 +369,10 @@ class Staged:
         finish = job.rung > len(self.plan.rungs)
         graph = self.candidates[job.genome].graph
         return self.plan.job(graph, job.steps, cooldown=0.0 if finish else COOLDOWN)
+
+    def _leaves_room(self, price: float) -> bool:
+        """Would the finishes keep their share after spending that much on something else?"""
+        return self.spent + price <= (1 - FINISH_SHARE) * self.plan.total
 
     def _charge(self, job: Job) -> None:
         price = self.price_of(job)

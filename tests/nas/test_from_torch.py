@@ -216,7 +216,6 @@ def test_load_with_weights(package: Path, name: str) -> None:
     ("spec", "text"),
     [
         ("their_models", "must be an .onnx file or package.module:function"),
-        ("net.pt2", "a .pt2 holds pickles: export it to ONNX"),
         ("no_such_models:small", "cannot be imported: No module named 'no_such_models'"),
         ("broken_models:small", "cannot be imported: No module named 'a_package_nobody_has'"),
         ("their_models:large", "module their_models has no large"),

@@ -7,6 +7,7 @@ import pytest
 
 from nas.candidate import Student
 from nas.inherit import importance, inherit
+from nas.reference import Reference
 from search_spaces.channels import trace
 from search_spaces.declare import Declaration
 from search_spaces.space import SearchSpace, derive
@@ -50,6 +51,22 @@ def test_depthwise_filters_count_for_the_channels_they_keep() -> None:
     channels = trace(graph)
     order = importance(graph, weights, channels)
     assert order[channels.of["dw1"][0]].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+
+
+def test_with_a_reference_importance_is_what_the_readers_would_lose() -> None:
+    """c1 makes three channels alike but for their taps' sizes, two dead ones and three more."""
+    graph, weights = toys.chain()
+    weights["c1.weight"][:] = 0
+    weights["c1.weight"][:, 0, 1, 1] = [1, 2, 3, -9, 1, 1, 1, 1]  # the fourth is negative: dead behind its relu
+    weights["c1.bias"][:] = 0
+    weights["c2.weight"][:] = 1
+    weights["c2.weight"][:, 4] = 0.5
+    weights["c2.weight"][:, 7] = 4
+    x = toys.images(graph, 32)
+    channels = trace(graph)
+    order = importance(graph, weights, channels, Reference(graph, weights, x))
+    # Energies in units of the pixels' variance: taps^2 times weights^2 = 1, 4, 9, 0, 1/4, 1, 1, 16.
+    assert order[channels.of["c1"][0]].tolist() == [7, 2, 1, 0, 5, 6, 4, 3]
 
 
 def test_width_slices_rows_and_columns() -> None:

@@ -52,6 +52,16 @@ def test_what_the_inputs_leave_open_stays_as_it_was() -> None:
     assert b.item() == pytest.approx(1 - 21, abs=1e-4)
 
 
+def test_variances_are_numpys_over_images_and_places() -> None:
+    graph, weights = toys.chain()
+    x = toys.images(graph, 150)  # more than one chunk
+    reference = Reference(graph, weights, x)
+    found = reference.variances(["image", "c3", "flat"])
+    np.testing.assert_allclose(found["image"], x.var(), rtol=1e-5)
+    np.testing.assert_allclose(found["c3"], reference.tensor("c3").numpy().var((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(found["flat"], reference.tensor("flat").numpy().var(1), rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", [*toys.toys(), "every_kind"])
 def test_the_original_is_left_as_it_is(name: str) -> None:
     graph, weights = {**toys.toys(), "every_kind": toys.every_kind()}[name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from nas import views
 from nas.views import Views, augment
@@ -77,12 +76,23 @@ def test_an_epoch_shows_each_picture_once_and_k_epochs_each_view_once() -> None:
     assert not np.array_equal(epochs[0], found.order(8, 0))
 
 
-def test_a_batch_holds_the_picture_its_logits_and_its_label() -> None:
-    found = small()
-    x, logits, labels = found.batch(torch.tensor([0, 25, 59]))
-    np.testing.assert_array_equal(x.numpy(), views.feed(found.images[[0, 1, 2], [0, 5, 19]]))
-    assert logits[:, 0].tolist() == [0, 100, 236]
-    assert labels.tolist() == [0, 1, 3]
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -> None:
+    made = small()
+    arrays = made.images.astype(dtype), made.logits, made.labels
+    for array in arrays:
+        array.flags.writeable = False  # as arrays of a shared store are
+    found = Views(*arrays)
+    rows = np.array([0, 25, 59])
+    planes = np.empty((2 * 16 * 18, 3), np.float32)
+    found.pictures(rows, planes)
+    expected = views.feed(found.images[[0, 1, 2], [0, 5, 19]])
+    np.testing.assert_array_equal(planes.T.reshape(expected.shape), expected)
+    # The teacher's own logits leave the cross-entropy alone, whose gradient is negative at the label.
+    logits = np.ascontiguousarray(found.logits[[0, 1, 2], [0, 5, 19]].T)
+    gradient = np.empty_like(logits)
+    found.loss_gradient(rows, logits, 4.0, 0.5, gradient)
+    assert [np.flatnonzero(column < 0).tolist() for column in gradient.T] == [[0], [1], [3]]
 
 
 def test_arrays_that_do_not_belong_together_are_refused() -> None:

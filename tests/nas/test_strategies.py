@@ -1,0 +1,271 @@
+"""Every strategy keeps the contract of `tests.strategy_suite`; what is special about one is tested here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas import study
+from nas.evaluation import Evaluation, Job
+from nas.ledger import LEDGER_FILE, Ledger
+from nas.objectives import Limits
+from nas.strategies import ladder
+from nas.strategies.bayes import TpeProposer
+from nas.strategies.evolution import EvolutionProposer
+from nas.strategies.proposers import FAILED
+from nas.workers import Serial
+from search_spaces.errors import Interrupted, NothingFits
+from search_spaces.genes import Gene, Genome
+from search_spaces.space import SearchSpace
+from targets.cost import Cost
+from tests import strategy_suite as suite
+from tests.strategy_suite import LIMITS, PLAN, STRATEGIES, build, drive, price, toy_space
+
+every = pytest.mark.parametrize("name", STRATEGIES)
+some_workers = pytest.mark.parametrize("workers", [1, 3])
+
+
+@every
+@some_workers
+def test_every_job_is_new(name: str, workers: int) -> None:
+    suite.every_job_is_new(name, workers)
+
+
+@every
+@some_workers
+def test_genomes_are_in_the_space_and_within_the_limits(name: str, workers: int) -> None:
+    suite.genomes_are_in_the_space_and_within_the_limits(name, workers)
+
+
+@every
+@some_workers
+def test_jobs_start_where_an_earlier_one_of_the_genome_ended(name: str, workers: int) -> None:
+    suite.jobs_start_where_an_earlier_one_of_the_genome_ended(name, workers)
+
+
+@every
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("total", [25.0, 90.0, 300.0, 1000.0])
+def test_it_ends_within_the_total_price(name: str, workers: int, total: float) -> None:
+    suite.ends_within_the_total_price(name, workers, total)
+
+
+@every
+@some_workers
+def test_same_seed_same_jobs(name: str, workers: int) -> None:
+    suite.same_seed_same_jobs(name, workers)
+
+
+@every
+@some_workers
+def test_ladder_points_nearest_the_answer_are_finished(name: str, workers: int) -> None:
+    suite.ladder_points_nearest_the_answer_are_finished(name, workers)
+
+
+@every
+@some_workers
+@pytest.mark.parametrize("failing", [0.3, 1.0])
+def test_failed_evaluations_do_not_stall_it(name: str, workers: int, failing: float) -> None:
+    suite.failed_evaluations_do_not_stall_it(name, workers, failing)
+
+
+@every
+@some_workers
+def test_none_only_while_jobs_are_in_flight(name: str, workers: int) -> None:
+    suite.none_is_asked_only_while_jobs_are_in_flight(name, workers)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The suite's evaluator as a problem."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        pass
+
+    @property
+    def space(self) -> SearchSpace:
+        return toy_space()
+
+    def price(self, genome: Genome) -> Cost:
+        return price(genome)
+
+    def evaluate(self, job: Job) -> Evaluation:
+        return suite.evaluate(job, failing=0.1)
+
+
+@every
+def test_replayed_from_its_ledger_it_goes_on_as_if_undisturbed(name: str, tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "whole.jsonl", "toy") as ledger:
+        assert study.run(build(name), Serial(Simulated), ledger) == "finished"
+        whole = ledger.evaluations
+    for stop in (2, len(whole) // 2, len(whole) - 1):
+        path = tmp_path / f"{stop}-{LEDGER_FILE}"
+        left = [2 * stop]
+
+        def interrupt(_: study.Event, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+        with Ledger.open(path, "toy") as ledger, pytest.raises(Interrupted):
+            study.run(build(name), Serial(Simulated), ledger, on_event=interrupt)
+        with Ledger.open(path, "toy", resume=True) as ledger:
+            strategy = build(name)
+            lost = study.replay(strategy, json.loads(json.dumps(ledger.entries)))
+            assert study.run(strategy, Serial(Simulated), ledger, lost=lost) == "finished"
+            assert ledger.evaluations == whole
+
+
+def test_replay_applies_corrected_plans_at_their_places(tmp_path: Path) -> None:
+    smaller = replace(PLAN, total=700.0)
+    with Ledger.open(tmp_path / LEDGER_FILE, "toy") as ledger:
+        strategy = build("nsga2")
+
+        def correct(event: study.Event) -> None:
+            if event.kind == "evaluated" and len(ledger.evaluations) == 8:
+                ledger.append("plan", smaller.to_json())
+                strategy.replan(smaller)
+
+        study.run(strategy, Serial(Simulated), ledger, on_event=correct)
+        entries = list(ledger.entries)
+    assert strategy.spent <= 700
+    again = build("nsga2")
+    plans = []
+
+    def on_plan(entry: dict) -> None:
+        plans.append(entry)
+        again.replan(smaller)
+
+    assert study.replay(again, entries, on_plan=on_plan) == []
+    assert len(plans) == 1
+    assert again.spent == strategy.spent
+    assert set(again.candidates) == set(strategy.candidates)
+
+
+# -- the proposers ----------------------------------------------------------------------------------------------------
+
+
+def test_nan_and_infinity_never_reach_pymoo() -> None:
+    proposer = EvolutionProposer(toy_space(), seeds=[], population=4, seed=0)
+    told = 0
+    while told < 30:
+        genome = proposer.propose()
+        assert genome is not None
+        assert toy_space().contains(genome)
+        objectives = (float("nan"), float("inf")) if told % 2 else (float(price(genome).size_bytes), 3.0)
+        proposer.tell(genome, objectives, float("nan") if told % 5 == 0 else 0.0)
+        told += 1
+        if proposer.algorithm is not None:
+            population = proposer.algorithm.pop
+            assert np.isfinite(population.get("F")).all()
+            assert np.isfinite(population.get("G")).all()
+    assert proposer.algorithm is not None
+    assert population.get("F").max() < FAILED  # whatever failed was outlived
+
+
+def test_evolution_tries_its_seeds_first_and_proposes_nothing_twice() -> None:
+    seeds = [toy_space().uniform(f) for f in (0.3, 0.6, 1.0)]
+    proposer = EvolutionProposer(toy_space(), seeds=seeds, population=6, seed=1)
+    found = []
+    for _ in range(60):
+        genome = proposer.propose()
+        assert genome is not None
+        found.append(genome)
+        proposer.tell(genome, (float(price(genome).size_bytes), suite.uniform(genome.values)), 0.0)
+    assert found[:3] == list(dict.fromkeys(seeds))
+    assert len(set(found)) == len(found)
+
+
+def test_evolution_gets_better_than_its_first_population() -> None:
+    """An easy problem: small files with all kernels at 3."""
+    proposer = EvolutionProposer(toy_space(), seeds=[], population=8, seed=0)
+
+    def objectives(genome: Genome) -> tuple[float, float]:
+        values = toy_space().values(genome)
+        return float(price(genome).size_bytes), float(sum(v == 1 for k, v in values.items() if k.startswith("kernel")))
+
+    scores = []
+    for _ in range(120):
+        genome = proposer.propose()
+        assert genome is not None
+        scores.append(sum(np.array(objectives(genome)) / (5000, 5)))
+        proposer.tell(genome, objectives(genome), 0.0)
+    assert np.mean(scores[-30:]) < np.mean(scores[:30])
+
+
+def test_tpe_learns_also_from_genomes_that_it_did_not_propose_itself() -> None:
+    """Genomes are scaled into the band before they are tried, and the ladder is told first."""
+    proposer = TpeProposer(toy_space(), seed=0)
+    told = toy_space().uniform(0.5)
+    proposer.tell(told, (4240.0, 2.0), 0.0)
+    done = [trial for trial in proposer.study.get_trials() if trial.values is not None]
+    assert [trial.values for trial in done] == [[4240.0, 2.0]]
+    numbers = [done[0].params[gene.name] for gene in toy_space().genes]
+    assert toy_space().decode(numbers) == told
+
+
+def one_network() -> SearchSpace:
+    """A space whose every gene has one option left."""
+    space = toy_space()
+    values = zip(space.genes, space.uniform(0.5).values, strict=True)
+    return replace(space, genes=tuple(Gene(g.name, g.kind, (value,), g.original) for g, value in values))
+
+
+@pytest.mark.parametrize("make", [lambda s: EvolutionProposer(s, seeds=[], seed=0), lambda s: TpeProposer(s, seed=0)])
+def test_a_space_of_one_network_is_soon_exhausted(make: object) -> None:
+    space = one_network()
+    proposer = make(space)  # type: ignore[operator]
+    first = proposer.propose()
+    assert first == space.uniform(0.5)
+    proposer.tell(first, (4240.0, 2.0), 0.0)
+    assert proposer.propose() is None
+
+
+# -- the ladder -------------------------------------------------------------------------------------------------------
+
+
+def measure(genome: Genome) -> float:
+    return float(price(genome).size_bytes)
+
+
+def test_the_ladder_at_a_size_is_the_widest_uniform_network_within_it() -> None:
+    space = toy_space()
+    family = [space.uniform(fraction) for fraction in np.linspace(0, 1, 400)]
+    for size in (3500.0, 4300.0, 5000.0, 6000.0, 7000.0):
+        best = max((g for g in family if measure(g) <= size), key=measure)
+        assert measure(ladder.at_size(space, measure, size)) == measure(best)
+
+
+def test_ladder_rungs_fall_and_are_all_different() -> None:
+    found = ladder.rungs(toy_space(), measure, 6000.0, 5, ratio=1.2)
+    sizes = [measure(genome) for genome in found]
+    assert sizes[0] <= 6000
+    assert sizes == sorted(set(sizes), reverse=True)
+
+
+def test_where_even_the_thinnest_uniform_network_is_too_large_the_cheapest_one_stands_in() -> None:
+    """1.7 KB without its removable blocks, 3.1 KB with them: at 2 KB only a shallower network fits."""
+    limits = Limits(size_bytes=2000, drop=4.0)
+    for name in STRATEGIES:
+        strategy = build(name, limits=limits)
+        log = drive(strategy)
+        assert all(price(job.genome).size_bytes <= 2000 for job in log.jobs)
+        assert any(job.rung == suite.finish_rung(strategy) for job in log.jobs)
+
+
+def test_a_size_below_everything_says_what_is_needed() -> None:
+    with pytest.raises(NothingFits, match=r"1,724 bytes.*1,000"):
+        ladder.rungs(toy_space(), measure, 1000.0, 3)
+
+
+def test_other_limits_bound_the_ladder_too() -> None:
+    """5,000 bytes of RAM allow the network of 4,964 bytes, not that of 5,700."""
+    limits = Limits(ram_bytes=5000)
+    log = drive(build("ladder", limits=limits))
+    assert max(price(job.genome).ram_bytes for job in log.jobs) == 4964
+    assert LIMITS.ram_bytes is None
