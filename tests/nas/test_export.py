@@ -122,7 +122,7 @@ def trained(graph: Graph, steps: int) -> dict[str, np.ndarray]:
 
 def test_a_mobilenet_chooses_the_same_class_in_both_files() -> None:
     graph = mobilenet_v1(0.125)
-    weights = trained(graph, steps=60)
+    weights = trained(graph, steps=90)
     x, labels = patterns(500, rng=np.random.default_rng(2))
     program, ints = quantized(graph, weights, x[:128])
     float_logits = Session(to_onnx(graph, weights).SerializeToString()).logits(x)
