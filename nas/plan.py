@@ -68,8 +68,8 @@ class Plan:
 
 
 def finishes_for(workers: int) -> int:
-    """Full trainings a run pays for: two waves over all workers, and at least four."""
-    return workers * max(2, -(-4 // workers))
+    """Full trainings a run pays for: three waves over all workers, and at least six."""
+    return workers * max(3, -(-6 // workers))
 
 
 def step_plan(steps: int, workers: int) -> Plan:
@@ -95,9 +95,10 @@ def seconds_plan(total: float, workers: int, look: float, prices: tuple[float, f
 
     Args:
         total: worker seconds left for jobs.
-        shortest: seconds of one training step of a mid-sized candidate; a run too short for the usual rungs gets
-            smaller ones.
+        shortest: seconds of one training step of a mid-sized candidate; the first rung is a thousandth of the steps
+            that `total` would pay for, from 10 to 400, and the second four times that.
     """
-    steps = total / max(shortest, 1e-6)
-    few = {"rungs": (10, 40), "scouts": 4} if steps < 6000 else {}
-    return Plan("seconds", total, workers, look, *prices, finishes=finishes_for(workers), **few)  # type: ignore[arg-type]
+    first = int(min(max(total / max(shortest, 1e-6) / 1000, 10), 400))
+    scouts = 4 if first < 30 else 6
+    rungs = (first, 4 * first)
+    return Plan("seconds", total, workers, look, *prices, rungs=rungs, scouts=scouts, finishes=finishes_for(workers))

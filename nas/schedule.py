@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PRIOR_EXPONENT = 1.0
-PRIOR_RATIO = 0.30
+PRIOR_RATIO = 0.20
 """A finish's drop is about this share of the scout's at the same size, until a finish of this run says better."""
 
 SLOPE_WEIGHT = 2.0

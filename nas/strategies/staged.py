@@ -1,7 +1,9 @@
 """The order of a run: scouts, search, finishes. One ask/tell strategy; what searches is a `Proposer` put into it.
 
 1. Scouts: ladder networks from the largest feasible downwards, through every rung. They show where the limit lies.
-2. Search: genomes near that size; rung 0 filters by KL, the first rung ranks, the best of each size niche go on.
+2. Search: genomes near that size, ranked by untrained looks: the KL to the original's logits after the refit. That
+   the look may rank was measured (`experiments/ranking`). Those furthest ahead of the ladder are trained through the
+   rungs.
 3. Finishes: most of the budget. Each is placed where the measurements so far expect the smallest network within the
    drop limit. Ladder and found networks take turns, so that floor and control are always there; a found network that is
    not ahead of the ladder at equal training gives its turn away.
@@ -28,9 +30,6 @@ from targets.cost import Cost
 
 NICHE = 1.25
 """Two sizes within this factor compete with each other."""
-
-FILTERED_SHARE = 0.5
-"""Of the looks in a niche, the share with the higher KL is not trained."""
 
 
 FINISH_SHARE = 0.5
@@ -92,7 +91,7 @@ class Staged:
         self.phase = "scouts"
         self.scouts = [self._candidate(genome, is_ladder=True) for genome in self._ladder(plan.scouts)]
         for candidate in self.scouts:
-            self._push(candidate, 1)
+            self._push(candidate, 0)
 
     # -- the contract -------------------------------------------------------------------------------------------
 
@@ -124,7 +123,9 @@ class Staged:
         if self.phase == "scouts" and candidate.is_ladder and job.rung < len(self.plan.rungs):
             if evaluation.status == "ok":
                 self._push(candidate, job.rung + 1)
-        elif self.phase == "search" and job.rung in (0, 1) and not candidate.is_ladder:
+        elif self.phase == "promotions" and job.rung < len(self.plan.rungs) and evaluation.status == "ok":
+            self._push(candidate, job.rung + 1)
+        elif self.phase == "search" and job.rung == 0 and not candidate.is_ladder:
             self._judge(candidate, evaluation)
 
     # -- scouts -------------------------------------------------------------------------------------------------
@@ -169,17 +170,17 @@ class Staged:
             if self.make_proposer:
                 self.proposer = self.make_proposer(self._seeds())
                 for candidate in self.scouts:
-                    if found := candidate.evaluations.get(1):
-                        self.proposer.tell(candidate.genome, self._objectives(candidate, found), 0.0)
+                    if candidate.evaluations.get(0):
+                        self._judge(candidate, candidate.evaluations[0])
         if self.phase == "search":
             affordable = self.search_spent < self.plan.search_share * self.plan.total
             if affordable and self._leaves_room(self.plan.look) and self._propose():
                 return
-            if any(job.rung <= 1 for job in self.in_flight.values()):
+            if self.in_flight:
                 return
             self.phase = "promotions"
             for candidate in self._promising():
-                self._push(candidate, 2)
+                self._push(candidate, 1)
             if self.queue:
                 return
         if self.phase == "promotions":
@@ -243,43 +244,23 @@ class Staged:
         return False
 
     def _judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        """After rung 0: train it or tell it off. After rung 1: tell what it reached."""
+        """Tells the proposer how a look came out."""
         assert self.proposer is not None
-        if evaluation.status != "ok":
-            self.proposer.tell(candidate.genome, (FAILED, FAILED), 0.0)
-        elif evaluation.job.rung == 1:
-            self.proposer.tell(candidate.genome, self._objectives(candidate, evaluation), 0.0)
-        elif self._passes(candidate, evaluation):
-            self._push(candidate, 1)
-        else:
-            self.proposer.tell(
-                candidate.genome, (float(candidate.cost.size_bytes), 100.0 + (evaluation.kl or 0.0)), 0.0
-            )
-
-    def _passes(self, candidate: Candidate, evaluation: Evaluation) -> bool:
-        """Rung 0 only filters: a look passes unless its KL is in the worse part of the looks near its size."""
-        near = [
-            e.kl
-            for c in self.candidates.values()
-            if (e := c.evaluations.get(0)) and e.kl is not None and 1 / NICHE < c.size / candidate.size < NICHE
-        ]
-        if evaluation.kl is None:
-            return False
-        worse = sum(kl > evaluation.kl for kl in near)
-        return len(near) < 4 or worse >= FILTERED_SHARE * (len(near) - 1)
-
-    def _objectives(self, candidate: Candidate, evaluation: Evaluation) -> tuple[float, float]:
-        drop = evaluation.drop if evaluation.drop is not None else FAILED
-        return float(candidate.cost.size_bytes), drop
+        kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
+        self.proposer.tell(candidate.genome, (candidate.size, kl), 0.0)
 
     def _promising(self) -> list[Candidate]:
-        """The found networks furthest ahead of the ladder at rung 1, as many as there are finishes."""
-        found = [c for c in self.candidates.values() if not c.is_ladder and c.measured(1)]
-        curve = Curve([m for c in self.scouts if (m := c.measured(1))] or [Measured(self.scouts[0].size, 10.0)])
-        # How far ahead of the ladder at the same size and the same training: what is left when size is taken out.
-        gain = {c.genome: curve.at(c.size) / max(c.evaluations[1].drop or 0.05, 0.05) for c in found}
+        """The found networks furthest ahead of the ladder by their looks, twice as many as there are finishes."""
+        looks = {c.genome: e.kl for c in self.candidates.values() if (e := c.evaluations.get(0)) and e.kl is not None}
+        scouts = [Measured(c.size, looks[c.genome]) for c in self.scouts if c.genome in looks]
+        found = [c for c in self.candidates.values() if not c.is_ladder and c.genome in looks]
+        if not scouts:
+            return found[: 2 * self.plan.finishes]
+        curve = Curve(scouts)
+        # How far ahead of the ladder at the same size: what is left when size is taken out.
+        gain = {c.genome: curve.at(c.size) / max(looks[c.genome], 1e-3) for c in found}
         found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
-        return found[: max(2, self.plan.finishes)]
+        return found[: 2 * self.plan.finishes]
 
     # -- finishes -----------------------------------------------------------------------------------------------
 

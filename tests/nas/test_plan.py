@@ -48,7 +48,7 @@ def test_a_price_buys_whole_tens_of_steps_and_ten_at_least() -> None:
     assert plan.steps_for(GRAPH, 3) == 10
 
 
-@pytest.mark.parametrize(("workers", "finishes"), [(1, 4), (2, 4), (3, 6), (4, 8), (16, 32)])
+@pytest.mark.parametrize(("workers", "finishes"), [(1, 6), (2, 6), (3, 9), (4, 12), (16, 48)])
 def test_finishes_fill_whole_waves(workers: int, finishes: int) -> None:
     assert finishes_for(workers) == finishes
 
