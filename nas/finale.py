@@ -19,7 +19,7 @@ from nas.runtime import Session
 from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 
-MOST = 40
+MOST = 24
 """So many candidates are scored on final_val at most, the best by search_val first."""
 
 

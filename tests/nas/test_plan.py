@@ -59,7 +59,8 @@ def test_a_short_budget_has_fewer_scouts_and_shorter_rungs() -> None:
     assert (long.total, long.scouts, long.rungs) == (20_000.0, 6, (25, 100))
     hurried = seconds_plan(60.0, 2, 0.2, (1e-4, 1e-9), shortest=0.02)  # 3,000 steps in all
     patient = seconds_plan(1200.0, 2, 0.2, (1e-4, 1e-9), shortest=0.02)
-    assert (hurried.rungs, patient.rungs) == ((10, 40), (25, 100))
+    assert (hurried.rungs, patient.rungs) == ((10, 40), (60, 240))
+    assert (hurried.scouts, patient.scouts) == (4, 6)
     assert (patient.per_op, patient.per_mac, patient.look, patient.unit) == (1e-4, 1e-9, 0.2, "seconds")
 
 
