@@ -84,14 +84,14 @@ class Student(nn.Module):
         """Logits `N x classes` of images as they lie in a data set (uint8 or float), with the running statistics."""
         training = self.training
         self.eval()
-        found = [self(torch.from_numpy(feed(x[k : k + batch]))).numpy() for k in range(0, len(x), batch)]
+        found = [self(torch.tensor(feed(x[k : k + batch]))).numpy() for k in range(0, len(x), batch)]
         self.train(training)
         return np.concatenate(found)
 
     @torch.no_grad()
     def tensors(self, x: Tensor | np.ndarray, names: Iterable[str]) -> dict[str, Tensor]:
         """The values of named tensors of the graph for float inputs `x`, each with the batch axis first."""
-        values = self._run(torch.as_tensor(x), self._steps)
+        values = self._run(torch.tensor(x) if isinstance(x, np.ndarray) else x, self._steps)
         return {name: values[self._slots[name]] for name in names}
 
     @torch.no_grad()

@@ -49,7 +49,7 @@ class Recipe:
     temperature: float = 4.0
     alpha: float = 0.9
     momentum: float = 0.9
-    weight_decay: float = 1e-4
+    weight_decay: float = 5e-4
     warmup_steps: int = 30
     clip: float = 2.0
 

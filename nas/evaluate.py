@@ -102,7 +102,7 @@ class RealProblem:
 
     @cached_property
     def order(self) -> dict[int, np.ndarray]:
-        return importance(self.space.graph, self.weights, self.space.channels)
+        return importance(self.space.graph, self.weights, self.space.channels, self.reference)
 
     @cached_property
     def reference(self) -> Reference:

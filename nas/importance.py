@@ -131,7 +131,7 @@ def _readers_of(
     Behind a flatten a channel has several places; matrices are summed over them. A kernel's taps count as outputs.
     """
     dense = readers(graph)
-    values = Student(graph, weights).tensors(reference.images, [op.inputs[0] for op in dense])
+    values = Student(graph, weights).tensors(torch.tensor(reference.images), [op.inputs[0] for op in dense])
     for op in dense:
         name, span = op.inputs[0], channels.span[op.inputs[0]]
         weight = torch.tensor(weights[f"{op.name}.weight"], dtype=torch.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nas.evaluation import Evaluation
 from nas.plan import Plan
@@ -25,11 +25,13 @@ class Pacer:
         strategy: whose plan it is.
         deadline: `time.time()` at which the last job should be done.
         record: called with every corrected plan, before the strategy gets it.
+        warm: workers that have answered; a first answer takes imports and compilation with it and tells no speed.
     """
 
     strategy: Staged
     deadline: float
     record: Callable[[Plan], None]
+    warm: set[int] = field(default_factory=set)
     planned: float = 0.0
     actual: float = 0.0
 
@@ -38,8 +40,10 @@ class Pacer:
         plan = self.strategy.plan
         if plan.unit != "seconds":
             return
-        self.planned += self.strategy.price_of(evaluation.job)
-        self.actual += sum(evaluation.seconds.values())
+        if evaluation.worker in self.warm:
+            self.planned += self.strategy.price_of(evaluation.job)
+            self.actual += sum(evaluation.seconds.values())
+        self.warm.add(evaluation.worker)
         speed = self.actual / self.planned if self.planned > 0 and self.actual > 0 else 1.0
         wall = max(0.0, self.deadline - time.time()) * plan.workers * RESERVE
         under_way = sum(self.strategy.price_of(job) for job in self.strategy.in_flight.values())

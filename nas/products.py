@@ -16,7 +16,7 @@ from torch import Tensor
 from nas import kernels
 from nas.foreign import Foreign
 from nas.layers import convolve
-from nas.tape import Plane, Tape
+from nas.tape import Plane, Tape, memory
 from search_spaces.graph import Op
 
 Back = Callable[[Plane], None]
@@ -80,12 +80,12 @@ def window_product(tape: Tape, op: Op, x: Plane, z: Plane) -> Back:
     weight = tape.parameters[f"{op.name}.weight"].view(out, -1)
     gweight = tape.gradients[f"{op.name}.weight"].view(out, -1)
     step = max(1, min(height, COLUMNS // (weight.shape[1] * width * count)))
-    memory = np.zeros(weight.shape[1] * step * width * count, np.float32)
+    piece = memory(weight.shape[1] * step * width * count)
     where = (*op["stride"], *op["dilation"], *op["pads"][:2])
 
     def columns(first: int, last: int) -> tuple[np.ndarray, Tensor]:
         shape = (channels, *kernel, last - first, width, count)
-        found = memory[: int(np.prod(shape))].reshape(shape)
+        found = piece[: int(np.prod(shape))].reshape(shape)
         return found, torch.from_numpy(found).view(weight.shape[1], -1)
 
     def part(plane: Plane, first: int, last: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from nas.candidate import Student
@@ -27,7 +28,7 @@ class Reference:
         if name not in self._tensors:
             wanted = [op.name for op in self.graph.ops if op.kind in ("conv", "linear", "affine", "add")]
             missing = [n for n in dict.fromkeys([*wanted, name]) if n not in self._tensors]
-            found = Student(self.graph, self.weights).tensors(self.images, missing)
+            found = Student(self.graph, self.weights).tensors(torch.tensor(self.images), missing)
             for key, value in found.items():
                 self._tensors[key] = value.movedim(0, -1).contiguous()
         return self._tensors[name]

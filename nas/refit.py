@@ -58,7 +58,7 @@ def refit(
     """
     graph, origins = space.apply(genome), space.origins(genome)
     found = inherit(space, genome, weights, order)
-    values = {graph.input: torch.from_numpy(reference.images)}
+    values = {graph.input: torch.tensor(reference.images)}
     last_use = {name: k for k, op in enumerate(graph.ops) for name in op.inputs}
     for k, op in enumerate(graph.ops):
         inputs = [values[name] for name in op.inputs]
@@ -81,7 +81,7 @@ def _solve_layer(
 ) -> None:
     """Replaces a layer's weights by the solved ones; grouped convolutions that are not depthwise stay as inherited."""
     shape = graph.shapes[op.inputs[0]]
-    weight, bias = torch.from_numpy(found[f"{op.name}.weight"]), found[f"{op.name}.bias"]
+    weight, bias = torch.tensor(found[f"{op.name}.weight"]), found[f"{op.name}.bias"]
     if op.kind == "conv":
         places = _places(graph.shapes[op.name], x.shape[0], rows)
         patches = _patches(op, x, places)  # C x taps x rows
@@ -153,7 +153,7 @@ def _patches(op: Op, x: Tensor, places: Tensor) -> Tensor:
 
 def _apply(graph: Graph, op: Op, x: Tensor, weights: dict[str, np.ndarray]) -> Tensor:
     """The layer's output with its new weights."""
-    weight, bias = torch.from_numpy(weights[f"{op.name}.weight"]), torch.from_numpy(weights[f"{op.name}.bias"])
+    weight, bias = torch.tensor(weights[f"{op.name}.weight"]), torch.tensor(weights[f"{op.name}.bias"])
     if op.kind == "linear":
         return torch.nn.functional.linear(x, weight, bias)
     if op.kind == "affine":

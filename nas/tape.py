@@ -44,13 +44,18 @@ class Plane:
     samples: Tensor
 
     @classmethod
-    def of(cls, memory: np.ndarray, shape: tuple[int, ...], count: int) -> Plane:
-        """A view of as much memory as it takes."""
+    def of(cls, piece: np.ndarray, shape: tuple[int, ...], count: int) -> Plane:
+        """A view of as much of a piece of memory as it takes."""
         full = (*shape, 1, 1)[:3]
-        flat = memory[: prod(full) * count]
+        flat = piece[: prod(full) * count]
         matrix = flat.reshape(full[0], -1)
         samples = torch.from_numpy(flat.reshape(*shape, count)).movedim(-1, 0)
         return cls(flat.reshape(*full, count), matrix, torch.from_numpy(matrix), samples)
+
+
+def memory(size: int) -> np.ndarray:
+    """Zeros, float32, aligned as all of torch's: how a matrix product rounds depends on where its matrices lie."""
+    return torch.zeros(size).numpy()
 
 
 class Tape:
@@ -106,13 +111,13 @@ class Tape:
 
     def plane(self, shape: tuple[int, ...]) -> Plane:
         """New memory for a tensor of this shape per sample."""
-        return Plane.of(np.zeros(prod(shape) * self.count, np.float32), shape, self.count)
+        return Plane.of(memory(prod(shape) * self.count), shape, self.count)
 
     def gradient(self, name: str) -> Plane:
         """The gradient to a tensor, complete once the ways back of all its readers have been added."""
         if name not in self._grads:  # nobody on the way to the output reads it
-            memory = self._grads[name] = self._take(self._size(name))
-            self.backward_calls.append(partial(memory.fill, 0))
+            self._grads[name] = self._take(self._size(name))
+            self.backward_calls.append(partial(self._grads[name].fill, 0))
         return Plane.of(self._grads[name], self.graph.shapes[name], self.count)
 
     def contribute(self, name: str, write: Callable[[Plane], None]) -> None:
@@ -122,26 +127,26 @@ class Tape:
         """
         if name == self.graph.input:
             return
-        memory = self._take(self._size(name))
-        plane = Plane.of(memory, self.graph.shapes[name], self.count)
+        piece = self._take(self._size(name))
+        plane = Plane.of(piece, self.graph.shapes[name], self.count)
         write(plane)
         if name in self._grads:
             total = self.gradient(name).map
             self.backward_calls.append(partial(np.add, total, plane.map, out=total))
-            self._free.append(memory)
+            self._free.append(piece)
         else:
-            self._grads[name] = memory
+            self._grads[name] = piece
 
     def hand_over(self, name: str, source: str) -> None:
         """The gradient to `source`, of as many numbers and in the same order, is what one reader says about `name`."""
         if name == self.graph.input:
             return
-        memory = self._grads.pop(source)
+        piece = self._grads.pop(source)
         if name in self._grads:
-            self.contribute_copy(name, Plane.of(memory, self.graph.shapes[name], self.count))
-            self._free.append(memory)
+            self.contribute_copy(name, Plane.of(piece, self.graph.shapes[name], self.count))
+            self._free.append(piece)
         else:
-            self._grads[name] = memory
+            self._grads[name] = piece
 
     def contribute_copy(self, name: str, plane: Plane) -> None:
         """What one reader says about the gradient to `name` is a plane that stays as it is."""
@@ -161,9 +166,9 @@ class Tape:
 
     def _take(self, size: int) -> np.ndarray:
         """Memory for a gradient: a piece that is free again, which is likely still in the cache, or new."""
-        fitting = [memory for memory in self._free if memory.size >= size]
+        fitting = [piece for piece in self._free if piece.size >= size]
         if not fitting:
-            return np.zeros(size, np.float32)
-        best = min(fitting, key=lambda memory: memory.size)
-        self._free = [memory for memory in self._free if memory is not best]
+            return memory(size)
+        best = min(fitting, key=lambda piece: piece.size)
+        self._free = [piece for piece in self._free if piece is not best]
         return best

@@ -13,6 +13,7 @@ Everything is a function of the plan and the evaluations told, in their order. P
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ from targets.cost import Cost
 
 NICHE = 1.25
 """Two sizes within this factor compete with each other."""
+
+BAND = 5
+"""Niches that the search covers, counted from the target upwards."""
 
 
 FINISH_SHARE = 0.5
@@ -205,9 +209,9 @@ class Staged:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Sizes worth searching: the target's niche and one to each side, within the limit."""
+        """Sizes worth searching, within the limit: mostly above the target, which tends to be set too low at first."""
         target = self._target_size()
-        return target / NICHE**1.5, min(target * NICHE**1.5, float(self.limits.size_bytes or float("inf")))
+        return target / NICHE, min(target * NICHE**BAND, float(self.limits.size_bytes or float("inf")))
 
     def _into_band(self, genome: Genome) -> Genome | None:
         """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
@@ -250,7 +254,7 @@ class Staged:
         self.proposer.tell(candidate.genome, (candidate.size, kl), 0.0)
 
     def _promising(self) -> list[Candidate]:
-        """The found networks furthest ahead of the ladder by their looks, twice as many as there are finishes."""
+        """The found networks furthest ahead of the ladder by their looks, a few from each size niche."""
         looks = {c.genome: e.kl for c in self.candidates.values() if (e := c.evaluations.get(0)) and e.kl is not None}
         scouts = [Measured(c.size, looks[c.genome]) for c in self.scouts if c.genome in looks]
         found = [c for c in self.candidates.values() if not c.is_ladder and c.genome in looks]
@@ -260,7 +264,15 @@ class Staged:
         # How far ahead of the ladder at the same size: what is left when size is taken out.
         gain = {c.genome: curve.at(c.size) / max(looks[c.genome], 1e-3) for c in found}
         found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
-        return found[: 2 * self.plan.finishes]
+        most = 2 * self.plan.finishes
+        taken: dict[int, int] = {}
+        chosen = []
+        for candidate in found:
+            niche = round(math.log(candidate.size, NICHE))
+            taken[niche] = taken.get(niche, 0) + 1
+            if taken[niche] <= max(2, most // BAND):
+                chosen.append(candidate)
+        return chosen[:most]
 
     # -- finishes -----------------------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nas.candidate import Student
-from nas.inherit import importance, inherit
+from nas.importance import importance
+from nas.inherit import inherit
 from nas.reference import Reference
-from search_spaces.channels import trace
 from search_spaces.declare import Declaration
 from search_spaces.space import SearchSpace, derive
 from tests import toys
@@ -19,54 +19,6 @@ FREE = Declaration(width_step=1, width_min=1, kernel_growth=True)
 
 def atom(space: SearchSpace, name: str) -> int:
     return next(a.id for a in space.channels.atoms if a.name == name)
-
-
-def test_importance_is_l1_per_filter() -> None:
-    graph, weights = toys.chain()
-    weights["c1.weight"] = np.zeros((8, 1, 3, 3), np.float32)
-    weights["c1.weight"][:, 0, 1, 1] = [1, -8, 3, 3, 0, 7, -2, 6]
-    channels = trace(graph)
-    order = importance(graph, weights, channels)
-    first = next(a.id for a in channels.atoms if a.name == "c1")
-    assert order[first].tolist() == [1, 5, 7, 2, 3, 6, 0, 4]
-
-
-def test_importance_sums_the_layers_that_an_add_ties_each_on_its_own_scale() -> None:
-    graph, weights = toys.residual()
-    for name in ("stem", "a2"):
-        weights[f"{name}.weight"] = np.zeros_like(weights[f"{name}.weight"])
-    weights["stem.weight"][:, 0, 0, 0] = [8, 7, 6, 5, 4, 3, 2, 1]
-    weights["a2.weight"][:, 0, 0, 0] = [0, 0, 0, 0, 0, 0, 0, 1000]  # mean 125: the last channel scores 8 + 1 / 4.5
-    channels = trace(graph)
-    order = importance(graph, weights, channels)
-    tied = next(a.id for a in channels.atoms if a.name == "stem")
-    assert order[tied].tolist() == [7, 0, 1, 2, 3, 4, 5, 6]
-
-
-def test_depthwise_filters_count_for_the_channels_they_keep() -> None:
-    graph, weights = toys.depthwise()
-    weights["stem.weight"][:] = 1
-    weights["dw1.weight"][:] = 0
-    weights["dw1.weight"][:, 0, 1, 1] = [1, 2, 3, 4, 5, 6, 7, 8]
-    channels = trace(graph)
-    order = importance(graph, weights, channels)
-    assert order[channels.of["dw1"][0]].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
-
-
-def test_with_a_reference_importance_is_what_the_readers_would_lose() -> None:
-    """c1 makes three channels alike but for their taps' sizes, two dead ones and three more."""
-    graph, weights = toys.chain()
-    weights["c1.weight"][:] = 0
-    weights["c1.weight"][:, 0, 1, 1] = [1, 2, 3, -9, 1, 1, 1, 1]  # the fourth is negative: dead behind its relu
-    weights["c1.bias"][:] = 0
-    weights["c2.weight"][:] = 1
-    weights["c2.weight"][:, 4] = 0.5
-    weights["c2.weight"][:, 7] = 4
-    x = toys.images(graph, 32)
-    channels = trace(graph)
-    order = importance(graph, weights, channels, Reference(graph, weights, x))
-    # Energies in units of the pixels' variance: taps^2 times weights^2 = 1, 4, 9, 0, 1/4, 1, 1, 16.
-    assert order[channels.of["c1"][0]].tolist() == [7, 2, 1, 0, 5, 6, 4, 3]
 
 
 def test_width_slices_rows_and_columns() -> None:
@@ -146,7 +98,7 @@ def test_dead_channels_can_go_without_a_trace(name: str) -> None:
             weights[f"{op.name}.weight"][1::2] = 0
             weights[f"{op.name}.bias"][1::2] = 0
     size = space.channels.atoms[tied].size
-    order = importance(graph, weights, space.channels)
+    order = importance(graph, weights, space.channels, Reference(graph, weights, toys.images(graph, 64)))
     genome = space.genome({gene.name: size // 2})
     small = Student(space.apply(genome), inherit(space, genome, weights, order))
     x = toys.images(graph, 4)

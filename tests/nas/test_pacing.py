@@ -56,7 +56,7 @@ def done(number: int, seconds: float) -> Evaluation:
 
 def pacer(strategy: Told, wall: float) -> tuple[Pacer, list[Plan]]:
     recorded: list[Plan] = []
-    return Pacer(strategy, 1000.0 + wall, recorded.append), recorded  # type: ignore[arg-type]
+    return Pacer(strategy, 1000.0 + wall, recorded.append, warm={0}), recorded  # type: ignore[arg-type]
 
 
 def test_while_work_takes_what_was_planned_the_plan_stays(clock: Clock) -> None:
@@ -119,3 +119,13 @@ def test_a_job_that_failed_without_taking_time_divides_nothing_by_zero(clock: Cl
     keeper, _ = pacer(strategy, 50.0)
     keeper.after(Evaluation.failure(job(0), "broken"))
     assert strategy.plan.total == pytest.approx(10 + 50 * RESERVE)
+
+
+def test_a_workers_first_answer_tells_no_speed(clock: Clock) -> None:
+    strategy = Told(spent=10.0)
+    pace, _ = pacer(strategy, wall=90.0 / RESERVE)
+    pace.warm.clear()
+    pace.after(done(0, seconds=100.0))  # ten times what it cost, most of it imports
+    assert (pace.planned, pace.actual) == (0.0, 0.0)
+    pace.after(done(1, seconds=10.0))
+    assert (pace.planned, pace.actual) == (10.0, 10.0)

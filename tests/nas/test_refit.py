@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from nas.candidate import Student
-from nas.inherit import importance, inherit
-from nas.refit import Reference, refit, solve
+from nas.importance import importance
+from nas.inherit import inherit
+from nas.reference import Reference
+from nas.refit import refit, solve
 from search_spaces.declare import Declaration
 from search_spaces.graph import Graph
 from search_spaces.space import derive
@@ -50,16 +52,6 @@ def test_what_the_inputs_leave_open_stays_as_it_was() -> None:
     w, b = solve(x, 2 * x[:, :1] + 1, torch.tensor([[[0.0, 7.0]]]), 1e-9)
     assert w[0, 0].tolist() == [pytest.approx(2), pytest.approx(7)]
     assert b.item() == pytest.approx(1 - 21, abs=1e-4)
-
-
-def test_variances_are_numpys_over_images_and_places() -> None:
-    graph, weights = toys.chain()
-    x = toys.images(graph, 150)  # more than one chunk
-    reference = Reference(graph, weights, x)
-    found = reference.variances(["image", "c3", "flat"])
-    np.testing.assert_allclose(found["image"], x.var(), rtol=1e-5)
-    np.testing.assert_allclose(found["c3"], reference.tensor("c3").numpy().var((1, 2, 3)), rtol=1e-4)
-    np.testing.assert_allclose(found["flat"], reference.tensor("flat").numpy().var(1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*toys.toys(), "every_kind"])
