@@ -14,6 +14,9 @@ import numpy as np
 PRIOR_RATIO = 0.20
 """A finish's drop is about this share of the scout's at the same size, until a finish of this run says better."""
 
+FOUND_RATIO = 0.35
+"""The same for a found network, which is ahead after the last rung and gains less from there on."""
+
 SELECTION = 0.2
 """Points by which the best of a few finishes looks better on the images it was picked by than on others."""
 
@@ -65,6 +68,21 @@ def expected_drop(size_bytes: float, scouts: Curve, finished: Sequence[Measured]
     distance = np.array([abs(np.log2(f.size_bytes / size_bytes)) for f in finished])
     weights = np.exp2(-SLOPE_WEIGHT * distance)
     return float(2.0 ** (base + ratios @ weights / weights.sum()))
+
+
+def expected_finish(scout: Measured, finished: Sequence[tuple[Measured, Measured]]) -> float:
+    """Drop that a full training is expected to leave of a network's drop after the last rung.
+
+    Args:
+        scout: the network after the last rung.
+        finished: other networks after the last rung and after a full training; near sizes count more.
+    """
+    if not finished:
+        return FOUND_RATIO * scout.drop
+    ratios = np.array([np.log2(max(full.drop, 0.05)) - np.log2(max(short.drop, 0.05)) for short, full in finished])
+    distance = np.array([abs(np.log2(short.size_bytes / scout.size_bytes)) for short, _ in finished])
+    weights = np.exp2(-SLOPE_WEIGHT * distance)
+    return float(max(scout.drop, 0.05) * 2.0 ** (ratios @ weights / weights.sum()))
 
 
 def smallest_within(

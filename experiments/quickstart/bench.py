@@ -51,7 +51,8 @@ def main() -> None:
         for strategy in args.strategies:
             out = args.out / f"{strategy}-{args.budget}-{seed}"
             if not (out / "result.json").exists():
-                nas.optimize(strategy=strategy, seed=seed, budget=args.budget, out=out, resume=True, quiet=True)
+                begun = (out / "ledger.jsonl").exists()
+                nas.optimize(strategy=strategy, seed=seed, budget=args.budget, out=out, resume=begun, quiet=True)
             rows.append(row(strategy, seed, nas.load_result(out)))
             table = pd.DataFrame(rows)
             table.to_csv(args.table, index=False)

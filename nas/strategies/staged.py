@@ -5,8 +5,8 @@
    the look may rank was measured (`experiments/ranking`). Those furthest ahead of the ladder are trained through the
    rungs.
 3. Finishes: most of the budget. Each is placed where the measurements so far expect the smallest network within the
-   drop limit. Ladder and found networks take turns, so that floor and control are always there; a found network that is
-   not ahead of the ladder at equal training gives its turn away.
+   drop limit. Every third is the ladder's, so that floor and control are always there; found networks that are not
+   ahead of the ladder at equal training give their turns away.
 
 Everything is a function of the plan and the evaluations told, in their order. Prices are the plan's, never the clock's.
 """
@@ -35,6 +35,8 @@ NICHE = 1.25
 BAND = 5
 """Niches that the search covers, counted from the target upwards."""
 
+LADDER_EVERY = 3
+"""Of so many finishes one is the ladder's; the others go to found networks while some are ahead of it."""
 
 FINISH_SHARE = 0.5
 """Of the total, what scouts and search must leave: on a very short budget they are cut, never the finishes."""
@@ -152,9 +154,9 @@ class Staged:
 
     @property
     def answers(self) -> list[Measured]:
-        """The finishes so far."""
+        """The ladder's finishes so far. Found networks follow another curve and would mislead about the ladder."""
         rung = len(self.plan.rungs) + 1
-        return [m for c in self.candidates.values() if (m := c.measured(rung))]
+        return [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(rung))]
 
     def _target_size(self) -> float:
         high = max(c.size for c in self.scouts)
@@ -281,17 +283,17 @@ class Staged:
             self.phase = "done"
             return
         target = self._target_size()
-        turn = self.finishes_asked % 2
-        found = self._found_near(target)
-        choices = self._ladder_near(target, turn)
-        chosen = found if found and (turn == 1 or not choices) else next(iter(choices), None)
+        found = self._found_ahead()
+        choices = self._ladder_near(target, bracket=self.finishes_asked % 2 == 1)
+        ladders_turn = self.finishes_asked % LADDER_EVERY == 0 or not found
+        chosen = next(iter([*choices, *found] if ladders_turn else [*found, *choices]), None)
         if chosen is None:
             self.phase = "done"
             return
         rung = len(self.plan.rungs) + 1
         before = chosen.trained_rung
         # Few networks fit a tight limit; then each of them gets more.
-        left = min(self.plan.finishes - self.finishes_asked, len(choices) + (found is not None))
+        left = min(self.plan.finishes - self.finishes_asked, len(choices) + len(found))
         least = self.plan.look + 10 * self.plan.step(chosen.graph)
         unspent = self.plan.total - self.spent
         left = max(1, min(left, int(unspent / least)))
@@ -308,27 +310,29 @@ class Staged:
         busy = any(j.genome == candidate.genome and j.rung == rung for j in self.in_flight.values())
         return busy or rung in candidate.evaluations
 
-    def _found_near(self, target: float) -> Candidate | None:
-        """The found network furthest ahead of the ladder at equal training, if one is and its size is right."""
-        top = len(self.plan.rungs)
-        curve = self.curve
-        best, best_gain = None, 1.0
-        for candidate in self.candidates.values():
-            reached = candidate.measured(top)
-            if candidate.is_ladder or reached is None or self._taken(candidate):
-                continue
-            if not target / NICHE <= candidate.size <= target * NICHE:
-                continue
-            gain = curve.at(candidate.size) / max(reached.drop, 0.05)
-            if gain > best_gain:
-                best, best_gain = candidate, gain
-        return best
+    def _found_ahead(self) -> list[Candidate]:
+        """Found networks ahead of the ladder at equal training and not yet finished, the next to finish first.
 
-    def _ladder_near(self, target: float, turn: int) -> list[Candidate]:
+        Those expected within the aim come first, the smallest first; then the others, the most accurate first. What a
+        full training will leave of a network's drop is judged by the found networks finished so far.
+        """
+        top, rung = len(self.plan.rungs), len(self.plan.rungs) + 1
+        found = [(c, m) for c in self.candidates.values() if not c.is_ladder and (m := c.measured(top))]
+        finished = [(m, full) for c, m in found if (full := c.measured(rung))]
+        curve = self.curve
+        ahead = [(c, m) for c, m in found if not self._taken(c) and m.drop < curve.at(c.size)]
+        expected = {c.genome: schedule.expected_finish(m, finished) for c, m in ahead}
+        within = sorted(
+            (c for c, _ in ahead if expected[c.genome] <= self.aim), key=lambda c: (c.size, c.genome.values)
+        )
+        beyond = [c for c, _ in ahead if expected[c.genome] > self.aim]
+        return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
+
+    def _ladder_near(self, target: float, *, bracket: bool) -> list[Candidate]:
         """The ladder network at the target and those near it, smaller first, without those that are taken."""
         near: dict[Genome, Candidate] = {}
         for factor in (1.0, 1 / NICHE, NICHE, 1 / NICHE**2, NICHE**2, 1 / NICHE**3, NICHE**3):
-            if turn == 1 and factor == 1.0 and not self.answers:
+            if bracket and factor == 1.0 and not self.answers:
                 continue  # a first wave of two ladder networks brackets the answer
             genome = ladder.at_size(self.space, self._measure, target * factor)
             if self._measure(genome) == float("inf"):

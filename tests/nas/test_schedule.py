@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.schedule import PRIOR_RATIO, Curve, Measured, aim_for, expected_drop, smallest_within
+from nas.schedule import (
+    FOUND_RATIO,
+    PRIOR_RATIO,
+    Curve,
+    Measured,
+    aim_for,
+    expected_drop,
+    expected_finish,
+    smallest_within,
+)
 
 # Twice the size, half the drop: a straight line of slope -1 in octaves.
 LINE = [Measured(1024, 8.0), Measured(2048, 4.0), Measured(4096, 2.0)]
@@ -82,3 +91,10 @@ def test_the_aim_leaves_the_margin_of_a_paired_proof() -> None:
 def test_on_few_images_the_aim_is_half_the_limit() -> None:
     assert aim_for(2.0, 100) == aim_for(2.0, 0) == 1.0
     assert aim_for(0.0, 5000) == 0.0
+
+
+def test_a_found_network_is_expected_to_gain_what_its_like_gained() -> None:
+    """One finish went from 4 to 1, a quarter; 3 becomes 0.75, and with no finish yet the prior share is left."""
+    scout = Measured(2048, 3.0)
+    assert expected_finish(scout, [(Measured(1024, 4.0), Measured(1024, 1.0))]) == pytest.approx(0.75)
+    assert expected_finish(scout, []) == pytest.approx(3 * FOUND_RATIO)
