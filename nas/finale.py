@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -170,8 +169,3 @@ def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[Arc
         )
         for e in evaluations
     )
-
-
-def clear(folder: RunFolder) -> None:
-    """Removes the work files of a finished run; the ledger and the models stay."""
-    shutil.rmtree(folder.work, ignore_errors=True)
