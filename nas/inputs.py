@@ -43,7 +43,7 @@ class Inputs:
         graph, weights: the original, parsed.
         data: fits the graph's input and output.
         device, limits: with the device's own flash and RAM among the limits.
-        space: derived from the graph and cut by the limits; `whole_space` before the cut.
+        space: derived from the graph and cut by the limits.
         fingerprint: of everything that defines what is searched for.
     """
 
@@ -55,7 +55,6 @@ class Inputs:
     data: DataSet
     device: Device
     limits: Limits
-    whole_space: SearchSpace
     space: SearchSpace
     fingerprint: str
 
@@ -124,7 +123,7 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
     digests = {"model": _digest(path, exported), **loaded.digests()}
     fingerprint = config.fingerprint(**digests)
     name = _name(config.model, module)
-    inputs = Inputs(path, exported, name, graph, weights, loaded, device, limits, whole, space, fingerprint)
+    inputs = Inputs(path, exported, name, graph, weights, loaded, device, limits, space, fingerprint)
     inputs.session().logits(loaded.x_search[:2])  # a model that onnxruntime refuses is refused here
     return inputs
 

@@ -26,7 +26,7 @@ def original(model: Path | None) -> Graph:
     Raises:
         ModelError: it cannot be read.
     """
-    graph, _ = load_model(quickstart.MODEL_PATH if model is None else model)
+    graph, _ = load_model(quickstart.model_path() if model is None else model)
     return graph
 
 

@@ -1,4 +1,4 @@
-"""Who is better than whom: dominance, ranks, fronts, crowding and hypervolume on arrays of shape points x objectives.
+"""Who is better than whom: ranks, fronts and hypervolume on arrays of shape points x objectives.
 
 Lower is better everywhere. Equal points do not dominate each other. Infinity is allowed and is the worst; NaN is
 refused, since it compares false with everything and would never be dominated. No function draws random numbers.
@@ -21,12 +21,6 @@ def _checked(points: np.ndarray) -> np.ndarray:
     if np.isnan(points).any():
         raise ValueError("objectives must not be NaN; give a failed point infinity")
     return points
-
-
-def dominates(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether `a` is nowhere worse than `b` and somewhere better; both of shape (objectives,)."""
-    a, b = _checked(np.stack([a, b]))
-    return bool((a <= b).all() and (a < b).any())
 
 
 def front(points: np.ndarray) -> np.ndarray:
@@ -55,23 +49,6 @@ def ranks(points: np.ndarray) -> np.ndarray:
         left = np.delete(left, best)
         rank += 1
     return found
-
-
-def crowding(points: np.ndarray) -> np.ndarray:
-    """NSGA-II's crowding distance: how much room a point has to its neighbours on each side, summed over objectives.
-
-    The ends of each objective get infinity. An objective without spread counts nothing; ties keep the points' order.
-    """
-    points = _checked(points)
-    distance = np.zeros(len(points))
-    for column in points.T:
-        order = np.argsort(column, kind="stable")
-        if len(order):
-            distance[order[[0, -1]]] = np.inf
-        low, high = column[order[[0, -1]]] if len(order) else (0.0, 0.0)
-        if high > low and np.isfinite(high - low):
-            distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / (high - low)
-    return distance
 
 
 def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:

@@ -100,10 +100,6 @@ class Progress:
         """A new phase, in a few words; everything else stays as it was."""
         self.update(replace(self._now, phase=name))
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._print(text)
-
     def _print(self, text: str) -> None:
         if not self._quiet:
             self._console.print(text, markup=False, soft_wrap=True)

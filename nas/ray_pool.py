@@ -62,7 +62,6 @@ class RayPool:
         cluster: Cluster | None = None,
     ) -> None:
         self.count = count
-        self.busy_seconds = 0.0
         self._owns_cluster = cluster is None
         self._cluster = cluster or Cluster(count, address)
         try:
@@ -97,7 +96,7 @@ class RayPool:
                 return None
             task = self._running.pop(ready[0])
             try:
-                evaluation, seconds = self._ray.get(ready[0])
+                evaluation: Evaluation = self._ray.get(ready[0])
             except errors.RayTaskError as error:
                 raise (error.cause or error) from None  # as it was raised there, without Ray's page of traceback
             except errors.RayError:
@@ -108,7 +107,6 @@ class RayPool:
                     continue
                 note = f"its worker was lost {RETRIES + 1} times (killed, or out of memory)"
                 return replace(Evaluation.failure(task.job, note), worker=task.worker)
-            self.busy_seconds += seconds
             return evaluation
         return None
 
@@ -151,7 +149,7 @@ class _Hand:
             self.problem = error  # raised at the first job: Ray would call the actor dead, and it would be replaced
         use_one_thread()
 
-    def evaluate(self, job: Job) -> tuple[Evaluation, float]:
+    def evaluate(self, job: Job) -> Evaluation:
         if isinstance(self.problem, Exception):
             raise self.problem
         return attempt(self.problem, job, worker=self.worker)

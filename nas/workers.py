@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,11 +37,9 @@ class Workers(Protocol):
 
     Attributes:
         count: how many work side by side.
-        busy_seconds: wall seconds spent inside `Problem.evaluate`, summed over the workers.
     """
 
     count: int
-    busy_seconds: float
 
     @property
     def free(self) -> int:
@@ -63,7 +60,6 @@ class Serial:
 
     def __init__(self, build: Build, arrays: Mapping[str, np.ndarray] | None = None) -> None:
         self.count = 1
-        self.busy_seconds = 0.0
         self._job: Job | None = None
         use_one_thread()
         self._problem = build({name: _read_only(array) for name, array in (arrays or {}).items()})
@@ -82,28 +78,25 @@ class Serial:
         if self._job is None:
             return None
         job, self._job = self._job, None
-        evaluation, seconds = attempt(self._problem, job, worker=0)
-        self.busy_seconds += seconds
-        return evaluation
+        return attempt(self._problem, job, worker=0)
 
     def close(self) -> None:
         self._job = None
 
 
-def attempt(problem: Problem, job: Job, *, worker: int) -> tuple[Evaluation, float]:
-    """The job's evaluation, a failed one if it raises, and its wall seconds.
+def attempt(problem: Problem, job: Job, *, worker: int) -> Evaluation:
+    """The job's evaluation, a failed one if it raises.
 
     Raises:
         RunFolderError: from the problem; the run cannot go on.
     """
-    started = time.perf_counter()
     try:
         evaluation = problem.evaluate(job)
     except RunFolderError:
         raise
     except Exception as error:
         evaluation = Evaluation.failure(job, _described(error))
-    return replace(evaluation, worker=worker), time.perf_counter() - started
+    return replace(evaluation, worker=worker)
 
 
 def use_one_thread() -> None:

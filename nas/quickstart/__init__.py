@@ -17,7 +17,6 @@ from search_spaces.errors import DataError
 HERE = Path(__file__).parent
 MODEL_PATH = HERE / "mobilenet_v1.onnx"
 SPLIT_SEED = 20170825  # the day Fashion-MNIST was published; any constant would do
-CLASS_NAMES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 SHA256 = {
     "mobilenet_v1.onnx": "4701fc9328c4aa3318129cc6b07adc3558fe213d1a4bcfe5c4dff92533a88a6e",

@@ -101,7 +101,6 @@ def test_two_workers_work_side_by_side(hire: Hire, tmp_path: Path) -> None:
     assert {e.worker for e in found if e} == {0, 1}
     expected = ToyProblem(offset=2.0, seconds=1.0)
     assert all(e and e.outcome == expected.evaluate(e.job).outcome for e in found)
-    assert 4.0 <= pool.busy_seconds < 8.0
     assert len(set(processes(tmp_path / "log"))) == 2
 
 

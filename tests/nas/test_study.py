@@ -26,7 +26,6 @@ class Shuffled:
 
     def __init__(self, count: int, *, seed: int = 0) -> None:
         self.count = count
-        self.busy_seconds = 0.0
         self.rng = np.random.default_rng(seed)
         self.done: list[Job] = []
         self._held: list[Job] = []

@@ -81,13 +81,6 @@ def test_a_problem_that_cannot_be_built_stops_the_run() -> None:
         Serial(broken)
 
 
-def test_busy_seconds_are_those_of_the_jobs() -> None:
-    workers = Serial(partial(build, seconds=0.05))
-    answer(workers)
-    answer(workers)
-    assert 0.1 <= workers.busy_seconds < 1.0
-
-
 def test_a_worker_computes_on_one_thread() -> None:
     Serial(build)
     assert torch.get_num_threads() == 1
