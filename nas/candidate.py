@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nas.frozen import Kept
 from nas.layers import EPS, Layer, build
 from nas.views import feed
 from search_spaces.errors import ModelError
@@ -46,6 +47,7 @@ class Student(nn.Module):
         slots = {graph.input: 0} | {op.name: k for k, op in enumerate(graph.ops, 1)}
         self.layers = nn.ModuleList()
         self._layer_of: dict[str, Layer] = {}
+        self._kept: dict[str, Kept] = {}
         self._steps: list[tuple[Run, tuple[int, ...], int]] = []
         for op in graph.ops:
             run = self._build(op, weights)
@@ -62,6 +64,11 @@ class Student(nn.Module):
                 self._layer_of[name].set_norm(gamma, bias, torch.zeros_like(bias), torch.ones_like(bias))
 
     def _build(self, op: Op, weights: Weights) -> Run:
+        if op.kind == "onnx":
+            kept = Kept(op, weights)
+            self.layers.append(kept)
+            self._kept[op.name] = kept
+            return kept.forward
         if op.kind in PLAIN:
             return PLAIN[op.kind](op, self.graph.shapes[op.inputs[0]])
         layer = build(op, weights[f"{op.name}.weight"], weights[f"{op.name}.bias"])
@@ -109,6 +116,8 @@ class Student(nn.Module):
         found: dict[str, np.ndarray] = {}
         for name, layer in self._layer_of.items():
             found[f"{name}.weight"], found[f"{name}.bias"] = layer.folded()
+        for name, kept in self._kept.items():
+            found |= {f"{name}.{role}": value.detach().numpy().copy() for role, value in kept.named_parameters()}
         return found
 
     def layer(self, name: str) -> Layer:
@@ -119,7 +128,7 @@ class Student(nn.Module):
         """What is learned, as `"<op>.<weight|bias|gamma|beta>"`."""
         return {
             f"{name}.{key}": parameter
-            for name, layer in self._layer_of.items()
+            for name, layer in (*self._layer_of.items(), *self._kept.items())
             for key, parameter in layer.named_parameters()
         }
 
@@ -127,7 +136,7 @@ class Student(nn.Module):
         """Everything learned and every running statistic, as copies: `"<op>.<weight|bias|gamma|beta|mean|var>"`."""
         return {
             f"{name}.{key}": value.detach().numpy().copy()
-            for name, layer in self._layer_of.items()
+            for name, layer in (*self._layer_of.items(), *self._kept.items())
             for key, value in layer.state_dict().items()
         }
 
@@ -182,16 +191,40 @@ def _global(x: Tensor) -> Tensor:
     return x if x.shape[2:] == (1, 1) else x.mean((2, 3), keepdim=True)
 
 
+def _padding(pads: tuple[int, int, int, int]) -> Run:
+    top, left, bottom, right = pads
+    return lambda x: F.pad(x, (left, right, top, bottom))
+
+
+def _resize(op: Op, shape: tuple[int, ...]) -> Run:
+    size = [side * factor for side, factor in zip(shape[1:], op["factor"], strict=True)]
+    if op["mode"] == "nearest":
+        return lambda x: F.interpolate(x, size)
+    return lambda x: F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
 PLAIN: dict[str, Callable[[Op, tuple[int, ...]], Run]] = {
     "relu": lambda op, shape: torch.relu,
     "relu6": lambda op, shape: F.relu6,
+    "clip": lambda op, shape: lambda x: x.clamp(op["low"], op["high"]),
+    "leaky_relu": lambda op, shape: lambda x: F.leaky_relu(x, op["slope"]),
+    "hard_swish": lambda op, shape: F.hardswish,
+    "gelu": lambda op, shape: lambda x: F.gelu(x, approximate="tanh" if op["tanh"] else "none"),
+    "elu": lambda op, shape: lambda x: F.elu(x, op["alpha"]),
+    "softplus": lambda op, shape: F.softplus,
+    "tanh": lambda op, shape: torch.tanh,
     "sigmoid": lambda op, shape: torch.sigmoid,
     "softmax": lambda op, shape: lambda x: torch.softmax(x, 1),
     "add": lambda op, shape: torch.add,
+    "sub": lambda op, shape: torch.sub,
     "mul": lambda op, shape: torch.mul,
     "concat": lambda op, shape: lambda *xs: torch.cat(xs, 1),
     "max_pool": _pool(average=False),
     "avg_pool": _pool(average=True),
     "global_avg_pool": lambda op, shape: _global,
     "flatten": lambda op, shape: lambda x: x.flatten(1),
+    "pad": lambda op, shape: _padding(op["pads"]),
+    "slice": lambda op, shape: lambda x: x[:, op["start"] : op["stop"]],
+    "shuffle": lambda op, shape: lambda x: x.unflatten(1, (op["groups"], -1)).transpose(1, 2).flatten(1, 2),
+    "resize": _resize,
 }

@@ -55,7 +55,7 @@ def equalize(program: Program, weights: Weights, ranges: Ranges) -> tuple[dict[s
         for name in dict.fromkeys(call.inputs):
             readers.setdefault(name, []).append(call)
     for call, fused in zip(program.calls, scheme(program).fused, strict=True):
-        if call.kind not in WEIGHTED or fused == "relu6":
+        if call.kind not in WEIGHTED or fused == "relu6" or call.fused == "clip":
             continue
         reach = _reach(program, call.output, readers)
         if reach is None:

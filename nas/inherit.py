@@ -26,6 +26,8 @@ def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) 
     graph, origins, channels = space.apply(genome), space.origins(genome), space.channels
     found: dict[str, np.ndarray] = {}
     for op in graph.ops:
+        if op.kind == "onnx":
+            found |= {f"{op.name}.{role}": weights[f"{op.name}.{role}"] for role, *_ in op["learned"]}
         if f"{op.name}.weight" not in weights:
             continue
         original = space.graph.by_name[op.name]
@@ -41,6 +43,8 @@ def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) 
         weight = np.asarray(weights[f"{op.name}.weight"], np.float32)[rows]
         if op.kind == "linear" or (op.kind == "conv" and original["groups"] == 1):
             weight = weight[:, space.keep(source, order)]
+        elif op.kind == "conv" and weight.shape[1] > 1:  # the same channels of every group
+            weight = weight[:, space.keep(source, order)[: graph.weight_shapes[f"{op.name}.weight"][1]]]
         if op.kind == "conv" and op["kernel"] != original["kernel"]:
             weight = _resized(space, op, weight)
         found[f"{op.name}.weight"] = np.ascontiguousarray(weight)

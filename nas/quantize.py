@@ -21,7 +21,7 @@ from nas.views import feed
 from search_spaces.errors import EngineError
 from search_spaces.graph import Graph, Weights
 from targets.program import Program
-from targets.scales import scheme
+from targets.scales import encoding_of, scheme
 
 IMAGE: Encoding = (1 / 255, -128)
 """Of images fed as pixel / 255: the int8 input is pixel - 128."""
@@ -130,20 +130,9 @@ def _activations(program: Program, ranges: Ranges, rectified: tuple[bool, ...]) 
             encoding = ranges.encoding
         low = 0.0 if never_negative else min(0.0, *[float(ranges.low[a.tensor].min()) for a in members])
         high = max(0.0, *[float(ranges.high[a.tensor].max()) for a in members])
-        encodings.append(encoding or quantize_range(low, high))
+        encodings.append(encoding or encoding_of(low, high))
     scales, zero_points = zip(*encodings, strict=True)
     return np.array(scales), np.array(zero_points, np.int64)
-
-
-def quantize_range(low: float, high: float) -> Encoding:
-    """Scale and zero point under which int8 covers [low, high], 0 being one of its values.
-
-    A range that is nothing but 0 gets a scale of 1.
-    """
-    scale = (high - low) / 255
-    if scale < np.finfo(np.float32).tiny:
-        return 1.0, -128
-    return scale, int(np.clip(round(-128 - low / scale), -128, 127))
 
 
 def quantize_filters(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nas.candidate import PLAIN
+from nas.frozen import run_of
 from nas.inherit import Order, inherit
 from nas.layers import convolve
 from nas.reference import Reference
@@ -69,7 +70,8 @@ def refit(
             _solve_layer(graph, op, inputs[0], target, kept, found, ridge, rows)
             values[op.name] = _apply(graph, op, inputs[0], found)
         else:
-            values[op.name] = PLAIN[op.kind](op, graph.shapes[op.inputs[0]])(*inputs)
+            run = run_of(op, found) if op.kind == "onnx" else PLAIN[op.kind](op, graph.shapes[op.inputs[0]])
+            values[op.name] = run(*inputs)
         for name in op.inputs:
             if last_use[name] == k:
                 values.pop(name, None)

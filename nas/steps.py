@@ -61,7 +61,8 @@ def add(tape: Tape, op: Op, act: Op | None) -> WayBack:
         return clamp(tape, op)
     if op.kind in ("global_avg_pool", "avg_pool") and is_whole_mean(tape, op):
         return mean(tape, op)
-    return STEPS.get(op.kind, foreign)(tape, op)
+    alike = len({tape.graph.shapes[name] for name in op.inputs}) == 1 or op.kind == "concat"
+    return STEPS.get(op.kind, foreign)(tape, op) if alike else foreign(tape, op)
 
 
 def weighted(tape: Tape, op: Op, act: Op | None) -> WayBack:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any
 
@@ -45,6 +46,7 @@ class Slot:
     Attributes:
         op: with the original's attributes.
         out: its output channels.
+        before: of a slice, the channels in front of those it takes; else None.
         multiplier: of a depthwise convolution, whose groups change too; else 0.
         kernel: place of its kernel gene, or -1.
         crops: by side length.
@@ -55,6 +57,7 @@ class Slot:
 
     op: Op
     out: Width
+    before: Width | None
     multiplier: int
     kernel: int
     crops: dict[int, Crop]
@@ -71,6 +74,9 @@ class Slot:
 
     def _make(self, values: Values) -> Op:
         channels = self.out.of(values)
+        if self.before is not None:
+            start = self.before.of(values)
+            return self.op.replace(start=start, stop=start + channels)
         attrs: dict[str, Any] = {"out_channels": channels}
         if self.multiplier:
             attrs["groups"] = channels // self.multiplier
@@ -144,9 +150,12 @@ class Assembly:
             plan = self._plans[key] = self._make_plan(values)
         return plan
 
-    def _width(self, tensor: str) -> Width:
-        """The length of an original tensor's first axis."""
+    def _width(self, tensor: str, stop: int | None = None) -> Width:
+        """The length of an original tensor's first axis, or of the part in front of channel `stop`."""
         atoms = self.channels.of[tensor]
+        if stop is not None:
+            ends = accumulate(self.channels.atoms[a].size * self.channels.span[tensor] for a in atoms)
+            atoms = tuple(a for a, end in zip(atoms, ends, strict=True) if end <= stop)
         genes = tuple(self.width_gene[a] for a in atoms if self.width_gene[a] >= 0)
         fixed = sum(self.channels.atoms[a].size for a in atoms if self.width_gene[a] < 0)
         return Width(fixed, genes, self.channels.span[tensor])
@@ -171,9 +180,13 @@ class Assembly:
         return self._slots[key]
 
     def _make_slot(self, op: Op, source: str) -> Slot | None:
-        if op.kind not in ("conv", "linear"):
+        if op.kind not in ("conv", "linear", "slice"):
             return None
         original = self.graph.by_name[op.name]
+        if op.kind == "slice":
+            out, before = self._width(source), self._width(original.inputs[0], op["start"])
+            places = tuple(dict.fromkeys((*out.genes, *before.genes)))
+            return Slot(op, out, before, 0, -1, {}, places, _picker(places)) if places else None
         depthwise = is_depthwise(original, self.graph.shapes[original.inputs[0]][0])
         out = self._width(source)
         kernel = self.kernel_gene[op.name]
@@ -181,16 +194,17 @@ class Assembly:
             return None
         multiplier = op["out_channels"] // op["groups"] if depthwise else 0
         places = (*dict.fromkeys(out.genes), *([kernel] if kernel >= 0 else []))
-        return Slot(op, out, multiplier, kernel, self.crops.get(op.name, {}), places, _picker(places))
+        return Slot(op, out, None, multiplier, kernel, self.crops.get(op.name, {}), places, _picker(places))
 
 
 def _summed(slots: Sequence[tuple[int, Slot]]) -> tuple[tuple[int, ...], ...]:
     """Width genes that stand together in every layer that is left: only their sum can be told from the network."""
-    if all(len(slot.out.genes) < 2 for _, slot in slots):
+    sums = [width for _, slot in slots for width in (slot.out, slot.before) if width]
+    if all(len(width.genes) < 2 for width in sums):
         return ()
     layers: dict[int, list[int]] = {}
-    for place, slot in slots:
-        for k in slot.out.genes:
+    for place, width in enumerate(sums):
+        for k in width.genes:
             layers.setdefault(k, []).append(place)
     alike: dict[tuple[int, ...], list[int]] = {}
     for k, seen in layers.items():

@@ -1,9 +1,10 @@
 """Which channels of a network must change together.
 
 Each channel of each tensor gets a label. Operators that keep channels apart (activations, pools, affine, depthwise)
-pass labels on, `add` and `mul` make two labels one, `concat` joins lists of them, and a dense convolution or a linear
-makes new ones. An *atom* is a longest run of labels that every tensor shows whole, side by side and in order: the
-unit a width gene changes. So an `add` of a concat with a convolution splits that convolution's channels in two atoms.
+pass labels on, `add` and `mul` make two labels one, `concat` joins lists of them and `slice` cuts them, and a dense
+convolution or a linear makes new ones; the blocks of a grouped convolution have their labels in common. An *atom* is a
+longest run of labels that every tensor shows whole, side by side and in order: the unit a width gene changes. So an
+`add` of a concat with a convolution splits that convolution's channels in two atoms.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ class Atom:
         id: its place in `ChannelMap.atoms`.
         name: the first operator (or the input) that makes these channels; `#0`, `#1`, … where it makes several atoms.
         size: channels in the original.
-        frozen: the size may not change: channels of the network's input or output, or of a grouped convolution.
+        frozen: why the size may not change, a few words; empty if it may.
     """
 
     id: int
     name: str
     size: int
-    frozen: bool
+    frozen: str
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,17 @@ class ChannelMap:
 def trace(graph: Graph) -> ChannelMap:
     """The atoms of a network.
 
-    Where channels cannot be followed one by one (grouped convolutions that are not depthwise; adds and concats of
+    Where channels cannot be followed one by one (a channel shuffle, a node that is kept as it is, adds and concats of
     tensors whose spans differ) they are frozen.
     """
     labels = _Labels()
     axes = {graph.input: labels.fresh(graph.input_shape[0])}
     spans = {graph.input: 1}
-    labels.freeze(axes[graph.input])
+    labels.freeze(axes[graph.input], "the network's input")
     for op in graph.ops:
         axes[op.name], spans[op.name] = _follow(graph, op, labels, axes, spans)
     for name in graph.outputs:
-        labels.freeze(axes[name])
+        labels.freeze(axes[name], "the network's output")
     return _atoms(labels, axes, spans)
 
 
@@ -73,7 +74,7 @@ class _Labels:
 
     def __init__(self) -> None:
         self.parent: list[int] = []
-        self.fixed: list[int] = []
+        self.fixed: dict[int, str] = {}
 
     def fresh(self, count: int) -> np.ndarray:
         start = len(self.parent)
@@ -92,8 +93,15 @@ class _Labels:
             low, high = sorted((self.find(a), self.find(b)))
             self.parent[high] = low
 
-    def freeze(self, labels: np.ndarray) -> None:
-        self.fixed.extend(labels.tolist())
+    def tie(self, axis: np.ndarray, groups: int) -> None:
+        """Makes the blocks of a grouped convolution alike: a channel is kept or dropped in all of them at once."""
+        first, *others = np.split(axis, groups)
+        for block in others:
+            self.unite(first.tolist(), block.tolist())
+
+    def freeze(self, labels: np.ndarray, why: str) -> None:
+        for label in labels.tolist():
+            self.fixed.setdefault(label, why)
 
     def roots(self) -> np.ndarray:
         return np.array([self.find(label) for label in range(len(self.parent))], dtype=np.int64)
@@ -110,16 +118,39 @@ def _follow(
     if op.kind in ("conv", "linear"):
         made = labels.fresh(op["out_channels"])
         if op.kind == "conv" and op["groups"] > 1:
-            labels.freeze(axes[first])
-            labels.freeze(made)
+            if spans[first] == 1:
+                for axis in (axes[first], made):
+                    labels.tie(axis, op["groups"])
+            else:
+                labels.freeze(axes[first], f"grouped {op.name} behind a flatten")
+                labels.freeze(made, f"grouped {op.name} behind a flatten")
+        return made, 1
+    if op.kind == "slice":
+        span, start, stop = spans[first], op["start"], op["stop"]
+        if start % span == 0 and stop % span == 0:
+            return axes[first][start // span : stop // span], span
+    if op.kind == "onnx":
+        why = f"{op['operator']} {op.name} is kept as it is"
+        for name in op.inputs:
+            labels.freeze(axes[name], why)
+        made = labels.fresh(graph.shapes[op.name][0])
+        labels.freeze(made, why)
+        return made, 1
+    if op.kind in ("slice", "shuffle"):
+        why = f"{op.kind} {op.name}"
+        labels.freeze(axes[first], why)
+        made = labels.fresh(graph.shapes[op.name][0])
+        labels.freeze(made, why)
         return made, 1
     if op.kind == "flatten":
         return axes[first], spans[first] * prod(shape[1:])
-    if op.kind in ("add", "mul", "concat"):
+    if op.kind in ("add", "sub", "mul", "concat"):
+        if op.kind != "concat" and graph.shapes[op.inputs[1]][0] < shape[0]:
+            return axes[first], spans[first]  # one channel meets them all
         mixed = len({spans[name] for name in op.inputs}) > 1
         if mixed:
             for name in op.inputs:
-                labels.freeze(axes[name])
+                labels.freeze(axes[name], f"{op.kind} {op.name} of unlike channels")
         if op.kind != "concat":
             if not mixed:
                 labels.unite(axes[first].tolist(), axes[op.inputs[1]].tolist())
@@ -127,7 +158,7 @@ def _follow(
         if not mixed:
             return np.concatenate([axes[name] for name in op.inputs]), spans[first]
         made = labels.fresh(graph.shapes[op.name][0])
-        labels.freeze(made)
+        labels.freeze(made, f"{op.kind} {op.name} of unlike channels")
         return made, 1
     return axes[first], spans[first]
 
@@ -135,8 +166,11 @@ def _follow(
 def _atoms(labels: _Labels, axes: dict[str, np.ndarray], spans: dict[str, int]) -> ChannelMap:
     roots = labels.roots()
     axes = {name: roots[axis] for name, axis in axes.items()}
+    reasons: dict[int, str] = {}
+    for label, why in labels.fixed.items():
+        reasons.setdefault(int(roots[label]), why)
     frozen = np.zeros(len(roots), bool)
-    frozen[roots[labels.fixed]] = True
+    frozen[list(reasons)] = True
     joined = _joined(list(axes.values()), frozen)
     atoms: list[Atom] = []
     atom_of: dict[int, int] = {}
@@ -148,8 +182,8 @@ def _atoms(labels: _Labels, axes: dict[str, np.ndarray], spans: dict[str, int]) 
         for k, (head, size) in enumerate(zip(heads, sizes, strict=True)):
             if head not in atom_of:
                 atom_of[head] = len(atoms)
-                name = tensor if len(heads) == 1 else f"{tensor}#{k}"
-                atoms.append(Atom(len(atoms), name, size, bool(frozen[head])))
+                name = tensor if len(set(heads)) == 1 else f"{tensor}#{k}"
+                atoms.append(Atom(len(atoms), name, size, reasons.get(head, "")))
         of[tensor] = tuple(atom_of[head] for head in heads)
     return ChannelMap(tuple(atoms), of, spans)
 

@@ -7,6 +7,7 @@ into convolutions and linear layers. What is not understood is refused by name, 
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,45 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from search_spaces import onnx_fold
-from search_spaces.errors import ModelError
+from search_spaces import onnx_fold, onnx_frozen
+from search_spaces.errors import EngineError, ModelError, UnsupportedOp
 from search_spaces.graph import Graph, Shape
-from search_spaces.onnx_draft import BATCH, Draft, Node
+from search_spaces.onnx_draft import Draft, Node, View
 from search_spaces.onnx_nodes import RULES, advice
+from search_spaces.onnx_windows import SERIES
 from search_spaces.to_onnx import AS_WRITTEN
 
 # Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
 # without inputs may be random.
 _COMPUTABLE = {
-    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor"),
+    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "Expand"),
+    *("Flatten", "Floor"),
     *("Gather", "Greater", "Identity", "Less", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Pow", "Range"),
     *("ReduceProd", "Reshape", "ScatterND", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile"),
     *("Transpose", "Unsqueeze", "Where"),
 }
 
+# What reading a damaged node may raise: missing attributes, inputs of another type, sizes that do not fit.
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
-def load_model(path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
-    """The network in an ONNX file, and its weights as float32.
+_BROADCAST = {"Add", "Sub", "Mul"}
+
+LARGEST = 2**28  # elements of one tensor of one sample; no network for a device comes near it
+
+_WINDOWS = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+
+
+def load_model(path: Path, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
+    """The network in an ONNX file, and its weights as float32; `input_shape` as in `parse`.
 
     Raises:
         ModelError: the file is missing, truncated, not ONNX, or breaks ONNX's rules.
@@ -46,15 +67,16 @@ def load_model(path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    return read_model(content, path)
+    return read_model(content, path, input_shape)
 
 
-def read_model(content: bytes, path: Path) -> tuple[Graph, dict[str, np.ndarray]]:
+def read_model(content: bytes, path: Path, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
     """The network in the bytes of an ONNX file, and its weights as float32.
 
     Args:
         content: the file's bytes.
         path: what messages call it; weights kept outside the file are looked for beside it.
+        input_shape: as in `parse`.
 
     Raises:
         ModelError: the bytes are truncated, not ONNX, or break ONNX's rules.
@@ -70,7 +92,13 @@ def read_model(content: bytes, path: Path) -> tuple[Graph, dict[str, np.ndarray]
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path} is not a whole ONNX file ({reason}); export it again") from error
-    return parse(model)
+    try:
+        return parse(model, input_shape)
+    except EngineError:
+        raise
+    except _DAMAGE as error:
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"
+        raise ModelError(f"{path} breaks a rule of ONNX ({reason}); export it again") from error
 
 
 def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
@@ -98,21 +126,68 @@ def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Gra
     for proto in model.graph.node:
         node = _node(proto)
         if node.kind == "Shape" and node.inputs[0] in draft.views:
-            sides = (BATCH, *draft.sides(draft.views[node.inputs[0]]))
+            sides = onnx_frozen.full_shape(draft, node.inputs[0])
             sides = sides[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
             draft.constants[node.outputs[0]] = np.array(sides, np.int64)
         elif node.kind == "Constant":
             draft.constants[node.outputs[0]] = np.asarray(next(iter(node.attrs.values())))
         elif node.kind in _COMPUTABLE and all(name in draft.constants for name in node.inputs if name):
+            _check_size(draft, node)
             feeds = {name: draft.constants[name] for name in node.inputs if name}
             results = ReferenceEvaluator(proto, opsets={"": opset}).run(None, feeds)
             draft.constants.update(zip(node.outputs, (np.asarray(result) for result in results), strict=True))
-        elif node.kind in RULES:
-            RULES[node.kind](draft, node)
         else:
-            node.refuse(advice(node.kind))
+            _read(draft, node, opset)
     as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
     return _finish(draft, as_written)
+
+
+def _check_size(draft: Draft, node: Node) -> None:
+    """Refuses a constant that would fill the memory, before it is made."""
+    given = [draft.constants[name] for name in node.inputs if name]
+    count = 0.0
+    if node.kind == "ConstantOfShape":
+        count = float(np.prod(given[0].astype(np.float64)))
+    elif node.kind in ("Expand", "Tile"):
+        count = float(np.prod(np.maximum(given[1], 1).astype(np.float64))) * (
+            given[0].size if node.kind == "Tile" else 1
+        )
+    elif node.kind == "Range":
+        count = abs(float(given[1]) - float(given[0])) / max(abs(float(given[2])), 1e-9)
+    if count > LARGEST:
+        node.refuse(f"it makes a constant of {count:.0f} numbers, at most {LARGEST} are supported")
+
+
+def _read(draft: Draft, node: Node, opset: int) -> None:
+    """A node by its rule; where that does not hold, as it is, if it can be kept."""
+    simple = all(name not in draft.views or onnx_frozen.is_readable(draft, name) for name in node.inputs)
+    if node.kind in RULES and simple:
+        count = len(draft.ops)
+        try:
+            return RULES[node.kind](draft, node)
+        except ModelError as error:
+            draft.forget(count, node.outputs)
+            # A shape rule that is broken is a broken file, unless ONNX repeats the smaller side as the graph does not.
+            understood = isinstance(error, UnsupportedOp) or node.kind in _BROADCAST
+            if not (understood and _kept(draft, node, opset)):
+                raise error
+            return None
+    if node.kind not in onnx_frozen.OPERATORS:
+        node.refuse(advice(node.kind))
+    return onnx_frozen.keep(draft, node, opset)
+
+
+def _kept(draft: Draft, node: Node, opset: int) -> bool:
+    """Keeps a node whose rule does not hold; False if that cannot be done either, and the rule's own words say more."""
+    count = len(draft.ops)
+    try:
+        if node.kind not in onnx_frozen.OPERATORS:
+            return False
+        onnx_frozen.keep(draft, node, opset)
+    except UnsupportedOp:
+        draft.forget(count, node.outputs)
+        return False
+    return True
 
 
 def _known_operators(model: onnx.ModelProto) -> None:
@@ -122,7 +197,7 @@ def _known_operators(model: onnx.ModelProto) -> None:
         if proto.domain not in ("", "ai.onnx"):
             if (proto.domain, proto.op_type) not in local:
                 _node(proto).refuse(f"operators of the domain {proto.domain!r} have no rule; export with standard ones")
-        elif proto.op_type not in RULES and proto.op_type not in _COMPUTABLE | {"Constant"}:
+        elif proto.op_type not in RULES and proto.op_type not in _COMPUTABLE | onnx_frozen.OPERATORS | {"Constant"}:
             _node(proto).refuse(advice(proto.op_type))
 
 
@@ -160,27 +235,36 @@ def _start(body: onnx.GraphProto, input_shape: Shape | None) -> Draft:
     fits = len(wanted) == len(sides) and all(side in (None, want) for side, want in zip(sides, wanted, strict=False))
     if not fits or min(wanted) < 1:
         declared = " x ".join(str(dim.dim_value or dim.dim_param or "?") for dim in dims)
-        got = f"asked for {input_shape}" if input_shape else "the sides are open; export with fixed height and width"
+        got = f"asked for {input_shape}" if input_shape else "the sides are open; give --input-shape 3x96x96"
         raise ModelError(f"input {image.name!r} must have fixed sides behind the batch axis, got {declared}: {got}")
-    return Draft(image.name, wanted, tuple(value.name for value in body.output), batch, constants)
+    outputs = tuple(value.name for value in body.output)
+    if len(wanted) == 2 and any(node.op_type in _WINDOWS for node in body.node):
+        # A series, channels x length, is a map of height 1 that is looked at without its height.
+        draft = Draft(image.name, (wanted[0], 1, wanted[1]), outputs, batch, constants)
+        draft.views[image.name] = View(image.name, SERIES)
+        return draft
+    return Draft(image.name, wanted, outputs, batch, constants)
 
 
 def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray]]:
     """Folds the draft, names the outputs as the file does, and rounds the weights to float32."""
     for name in draft.outputs:
-        view = draft.views.get(name)
-        if view is None or not draft.is_plain(view):
-            raise ModelError(f"output {name!r} must be computed from the input, axes N x channels x height x width")
+        if name not in draft.views or not onnx_frozen.is_readable(draft, name):
+            raise ModelError(f"output {name!r} must be computed from the input, the batch axis first")
+        onnx_frozen.materialised(draft, Node("Output", name, (name,), (), {}), name)
 
     def ends() -> tuple[str, ...]:
         return tuple(dict.fromkeys(draft.views[name].tensor for name in draft.outputs))
 
-    onnx_fold.fold_pads(draft, ends())
     if not as_written:
+        onnx_fold.prune(draft, ends())
+        onnx_fold.fold_pads(draft)
+        onnx_fold.prune(draft, ends())
         onnx_fold.drop_identities(draft)
         onnx_fold.fold_back(draft, ends())
+        onnx_fold.drop_identities(draft)
         onnx_fold.fold_ahead(draft, ends())
-        onnx_fold.prune(draft, ends())
+    onnx_frozen.settle(draft)
     names = {op.name: op.name for op in draft.ops}
     for name in draft.outputs:
         tensor = draft.views[name].tensor
@@ -188,6 +272,9 @@ def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray
             names[tensor] = name
     onnx_fold.rename(draft, {old: new for old, new in names.items() if old != new})
     outputs = tuple(dict.fromkeys(names.get(tensor, tensor) for tensor in ends()))
+    for name, shape in draft.shapes.items():
+        if prod(shape) > LARGEST:
+            raise ModelError(f"a tensor may have at most {LARGEST} elements a sample, {name!r} has shape {shape}")
     graph = Graph(draft.input, draft.input_shape, tuple(draft.ops), outputs)
     weights = {name: np.ascontiguousarray(draft.weights[name], np.float32) for name in graph.weight_shapes}
     for name, values in weights.items():

@@ -7,7 +7,7 @@ values change or where the graph has a word for it (`flatten`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -45,11 +45,14 @@ class View:
             size 1 may be left out.
         columns: of a flat tensor whose features stand in another order than the graph's: entry `j` is the place in
             the graph tensor of ONNX feature `j`.
+        groups: of a map whose channels stand apart as groups x members, the first half of a channel shuffle, the
+            number of groups; negative once those two axes are swapped, else 0.
     """
 
     tensor: str
     order: tuple[int, ...]
     columns: np.ndarray | None = None
+    groups: int = 0
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Draft:
         shapes: graph tensor to shape.
         ops: in order; the kind `pad` exists here only and is folded away before the end.
         weights: float64, so that folding rounds once, at the end.
+        templates: of tensors that nodes kept as they are make, see `onnx_frozen`.
     """
 
     input: str
@@ -75,6 +79,7 @@ class Draft:
     shapes: dict[str, Shape] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
+    templates: dict[str, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes[self.input] = self.input_shape
@@ -120,11 +125,16 @@ class Draft:
 
     def is_plain(self, view: View) -> bool:
         """Whether the axes stand as the graph has them."""
-        return view.columns is None and view.order == tuple(range(len(self.shapes[view.tensor])))
+        plain_order = view.order == tuple(range(len(self.shapes[view.tensor])))
+        return view.columns is None and not view.groups and plain_order
 
     def sides(self, view: View) -> Shape:
         """The ONNX shape of a view, without the batch axis."""
-        return tuple(self.shapes[view.tensor][axis] for axis in view.order)
+        sides = tuple(self.shapes[view.tensor][axis] for axis in view.order)
+        if not view.groups:
+            return sides
+        halves = abs(view.groups), sides[0] // abs(view.groups)
+        return (*(halves if view.groups > 0 else halves[::-1]), *sides[1:])
 
     # What a node leaves
 
@@ -177,15 +187,38 @@ class Draft:
         """Appends an operator that makes the node's output."""
         self.show(node.outputs[0], self.add(node.outputs[0], kind, *inputs, **rest))
 
+    def emit_like(self, node: Node, view: View, kind: str, *others: str, **rest: Any) -> None:
+        """Appends an operator over the tensor of `view` that makes the node's output, which is looked at the same way.
+
+        The kinds of the draft alone, which a later pass removes, have no shape rule: their output is as their input.
+        """
+        name = node.outputs[0]
+        if kind in ops.KINDS:
+            made = self.add(name, kind, view.tensor, *others, **rest)
+        else:
+            made = self.append(Op.make(self.fresh(name), kind, view.tensor), self.shapes[view.tensor])
+        self.views[name] = replace(view, tensor=made)
+
     def alias(self, node: Node, view: View) -> None:
         """The node changes nothing but the view."""
         self.views[node.outputs[0]] = view
-        if view.tensor == self.input and view.order == (2, 0, 1) and not self.ops:
+        turned = {(2, 0, 1): (1, 2, 0), (2, 0): (2, 1, 0)}.get(view.order)  # from old axes to new
+        if view.tensor == self.input and turned and not self.ops:
             # A channels-last input, as Keras has it: the graph's input is what this node makes of it.
-            height, width, channels = self.input_shape
-            self.input_shape = self.shapes[self.input] = (channels, height, width)
+            shape = self.input_shape
+            self.input_shape = self.shapes[self.input] = tuple(shape[turned.index(axis)] for axis in range(3))
             for name, seen in self.views.items():
-                self.views[name] = View(self.input, tuple((1, 2, 0)[axis] for axis in seen.order))
+                self.views[name] = View(self.input, tuple(turned[axis] for axis in seen.order))
+
+    def forget(self, count: int, names: tuple[str, ...]) -> None:
+        """Takes back all operators but the first `count`, and what `names` stand for."""
+        for op in self.ops[count:]:
+            del self.shapes[op.name]
+            for key in [key for key in self.weights if key.rpartition(".")[0] == op.name]:
+                del self.weights[key]
+        del self.ops[count:]
+        for name in names:
+            self.views.pop(name, None)
 
     def take(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """An operator's weight and bias, which it loses."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from search_spaces.errors import UnsupportedOp
 from search_spaces.graph import Op
 from search_spaces.onnx_draft import Draft
 
@@ -29,46 +28,46 @@ def _rewired(op: Op, names: dict[str, str]) -> Op:
     return Op(names.get(op.name, op.name), op.kind, tuple(names.get(name, name) for name in op.inputs), op.attrs)
 
 
-def fold_pads(draft: Draft, outputs: Collection[str]) -> None:
+def fold_pads(draft: Draft) -> None:
     """Zero padding goes into every convolution that reads it, and into a max pool over values that are never negative.
 
-    Raises:
-        UnsupportedOp: something else reads the padded map.
+    For every other reader, and where it is an output, the pad stays an operator of its own.
     """
     kinds = {op.name: op.kind for op in draft.ops}
-    pending: dict[str, tuple[str, tuple[int, ...]]] = {}  # padded tensor -> the tensor it pads, and by how much
+    pads = {op.name: op for op in draft.ops if op.kind == "pad"}
     kept: list[Op] = []
     for op in draft.ops:
-        padded = [name for name in op.inputs if name in pending]
-        if padded:
-            source, more = pending[padded[0]]
-            takes = op.kind in ("conv", "max_pool", "pad")
-            pads = tuple(own + extra for own, extra in zip(op["pads"], more, strict=True)) if takes else ()
-            if op.kind == "max_pool":
-                # Zeros equal a max pool's own padding if no value is below zero and no window is padding alone.
-                small = all(pad < side for pad, side in zip(pads, op["kernel"] * 2, strict=True))
-                pads = pads if small and kinds.get(source) in ("relu", "relu6", "sigmoid") else ()
-            if not pads:
-                advice = "pad inside the operator that reads it, or before a convolution"
-                raise UnsupportedOp(f"Pad {padded[0]!r} is read by {op.kind} {op.name!r}, which cannot pad; {advice}")
-            op = Op(op.name, op.kind, (source,), op.attrs).replace(pads=pads)
+        source = op.inputs[0]
+        while source in pads and (merged := _padded(op, pads[source], kinds)):
+            op, source = merged, merged.inputs[0]
         if op.kind == "pad":
-            pending[op.name] = (op.inputs[0], op["pads"])
-        else:
-            kept.append(op)
-    for name in outputs:
-        if name in pending:
-            raise UnsupportedOp(f"Pad {name!r} makes an output; end the model before it")
+            pads[op.name] = op
+        kept.append(op)
     draft.ops = kept
 
 
+def _padded(op: Op, pad: Op, kinds: dict[str, str]) -> Op | None:
+    """The operator with the padding of what it reads among its own, reading what that reads; None if it cannot pad."""
+    if op.kind not in ("conv", "max_pool", "pad"):
+        return None
+    pads = tuple(own + extra for own, extra in zip(op["pads"], pad["pads"], strict=True))
+    if op.kind == "max_pool":
+        # Zeros equal a max pool's own padding if no value is below zero and no window is padding alone.
+        small = all(amount < side for amount, side in zip(pads, op["kernel"] * 2, strict=True))
+        if not small or kinds.get(pad.inputs[0]) not in ("relu", "relu6", "sigmoid"):
+            return None
+    return Op(op.name, op.kind, pad.inputs, op.attrs).replace(pads=pads)
+
+
 def drop_identities(draft: Draft) -> None:
-    """Removes pools over one element: a network made for larger images may end in them."""
+    """Removes what changes nothing: pools over one element, as of a network made for larger images, scales of 1."""
     names: dict[str, str] = {}
     kept: list[Op] = []
     for op in draft.ops:
         op = _rewired(op, names)
         one = op.kind in ("max_pool", "avg_pool") and (op["kernel"], op["stride"], op["pads"]) == _ONE_ELEMENT
+        if op.kind == "affine":
+            one = bool((draft.weights[f"{op.name}.weight"] == 1).all() and not draft.weights[f"{op.name}.bias"].any())
         if one or (op.kind == "global_avg_pool" and draft.shapes[op.inputs[0]][1:] == (1, 1)):
             names[op.name] = op.inputs[0]
         else:
@@ -147,6 +146,5 @@ def rename(draft: Draft, names: dict[str, str]) -> None:
     """Gives operators other names, their weights with them."""
     draft.ops = [_rewired(op, names) for op in draft.ops]
     for old, new in names.items():
-        for role in ("weight", "bias"):
-            if f"{old}.{role}" in draft.weights:
-                draft.weights[f"{new}.{role}"] = draft.weights.pop(f"{old}.{role}")
+        for key in [key for key in draft.weights if key.rpartition(".")[0] == old]:
+            draft.weights[f"{new}.{key.rpartition('.')[2]}"] = draft.weights.pop(key)

@@ -6,32 +6,30 @@ Names and meanings are those of the ONNX operator documentation, https://onnx.ai
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, prod
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 
-from search_spaces import onnx_views
-from search_spaces.graph import Op, Shape
+from search_spaces import onnx_activations, onnx_views, onnx_windows
+from search_spaces import onnx_functions as functions
 from search_spaces.onnx_draft import Draft, Node, View
-from search_spaces.ops import window_size
 
 Rule = Callable[[Draft, Node], None]
-Pair = tuple[int, int]
 
 _FLOW = "data-dependent control flow has no rule; export the path that is taken, with fixed shapes"
 _RECURRENT = "recurrent operators have no rule; use convolutions over time instead"
 _ACTIVATION = "this activation has no rule; retrain with ReLU or ReLU6 in its place"
-_QUANTIZED = "the model is quantized already; give the float model"
+_QUANTIZED = "integer operators have no rule; give the float model, or one of QuantizeLinear and DequantizeLinear"
 _LABEL = "cut the model before it, so that it ends in its logits"
 
 ADVICE = {
     **dict.fromkeys(("If", "Loop", "Scan"), _FLOW),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
-    **dict.fromkeys(("LeakyRelu", "PRelu", "Elu", "Selu", "Gelu", "HardSwish", "HardSigmoid", "Mish"), _ACTIVATION),
-    **dict.fromkeys(("Erf", "Tanh", "Softplus", "Swish", "Celu", "ThresholdedRelu"), _ACTIVATION),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"), _QUANTIZED),
+    **dict.fromkeys(("Selu", "Celu", "ThresholdedRelu"), _ACTIVATION),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _QUANTIZED),
     **dict.fromkeys(("ArgMax", "TopK", "LogSoftmax", "NonMaxSuppression"), _LABEL),
-    **dict.fromkeys(("ConvTranspose", "Resize", "Upsample"), "upsampling has no rule; end the model before it"),
+    "ConvTranspose": "learned upsampling has no rule; use Resize and a convolution",
     "Expand": "a repeated tensor has no rule; multiply the map by its channel gates directly",
 }
 
@@ -41,69 +39,16 @@ def advice(kind: str) -> str:
     return ADVICE.get(kind, f"there is no rule for this operator; rewrite the model with: {', '.join(sorted(RULES))}")
 
 
-def _pair(values: object, node: Node, what: str) -> Pair:
-    found = tuple(int(v) for v in np.atleast_1d(np.asarray(values)))
-    if len(found) != 2:
-        node.refuse(f"only 2-D windows are supported, got {what} {list(found)}; make 1-D inputs N x C x 1 x length")
-    return found[0], found[1]
-
-
-def _pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) from `pads` or `auto_pad`, never negative."""
-    mode = node.attrs.get("auto_pad", b"NOTSET").decode()
-    if mode in ("NOTSET", "VALID"):
-        pads = node.attrs.get("pads", (0, 0, 0, 0)) if mode == "NOTSET" else (0, 0, 0, 0)
-        top, left, bottom, right = (int(p) for p in pads)
-        if min(top, left, bottom, right) < 0:
-            node.refuse(f"pads must not be negative, got {list(pads)}")
-        return top, left, bottom, right
-    low, high = [], []
-    for size, k, step, gap in zip(shape[1:], kernel, stride, dilation, strict=True):
-        total = max((-(-size // step) - 1) * step + gap * (k - 1) + 1 - size, 0)
-        small, large = total // 2, total - total // 2
-        low.append(small if mode == "SAME_UPPER" else large)
-        high.append(large if mode == "SAME_UPPER" else small)
-    return low[0], low[1], high[0], high[1]
-
-
-def _map(draft: Draft, node: Node) -> tuple[str, Shape]:
-    """The first input and its shape, which must be channels x height x width."""
-    source = draft.plain(node)
-    shape = draft.shapes[source]
-    if len(shape) != 3:
-        node.refuse(f"only N x C x H x W inputs are supported, got {len(shape)} axes after N: {shape}")
-    return source, shape
-
-
-def conv(draft: Draft, node: Node) -> None:
-    """Conv of two spatial axes; a missing bias is zero."""
-    weight = draft.constant(node, 1, "weight")
-    if weight.ndim != 4:
-        law = f"only 2-D convolutions are supported, got {weight.ndim - 2}-D"
-        node.refuse(f"{law}; rewrite a 1-D one as 2-D over N x C x 1 x length")
-    source, shape = _map(draft, node)
-    kernel = _pair(weight.shape[2:], node, "kernel")
-    stride = _pair(node.attrs.get("strides", (1, 1)), node, "strides")
-    dilation = _pair(node.attrs.get("dilations", (1, 1)), node, "dilations")
-    draft.emit(
-        node,
-        "conv",
-        source,
-        weight=weight,
-        bias=draft.constant(node, 2, "bias") if draft.has(node, 2) else np.zeros(len(weight)),
-        out_channels=len(weight),
-        kernel=kernel,
-        stride=stride,
-        pads=_pads(node, shape, kernel, stride, dilation),
-        dilation=dilation,
-        groups=int(node.attrs.get("group", 1)),
-    )
-
-
 def _linear(draft: Draft, node: Node, weight: np.ndarray, bias: np.ndarray) -> None:
     """A linear layer of `O x I` weights whose columns stand in ONNX's order of features."""
     view = draft.view(node)
-    if len(draft.shapes[view.tensor]) != 1:
+    shape = draft.shapes[view.tensor]
+    if len(shape) == 3 and view.order == (1, 2, 0):  # on the channels of a map that stands channels last
+        window = {"kernel": (1, 1), "stride": (1, 1), "pads": (0, 0, 0, 0), "dilation": (1, 1)}
+        weight = weight[:, :, None, None]
+        draft.emit_like(node, view, "conv", weight=weight, bias=bias, out_channels=len(weight), groups=1, **window)
+        return
+    if len(shape) != 1:
         node.refuse(f"its input must be N x features, got {draft.sides(view)} after N; flatten first")
     if view.columns is not None and weight.shape[1:] == view.columns.shape:
         weight = weight[:, np.argsort(view.columns)]
@@ -135,17 +80,20 @@ def matmul(draft: Draft, node: Node) -> None:
 
 def _affine(draft: Draft, node: Node, place: int, scale: np.ndarray | float, shift: np.ndarray | float) -> None:
     """`scale * x + shift` for each channel; both are single numbers or broadcast against x as ONNX says."""
-    source = draft.plain(node, place)
-    shape = draft.shapes[source]
+    view = draft.view(node, place)
+    shape, sides = draft.shapes[view.tensor], draft.sides(view)
 
     def by_channel(values: np.ndarray | float) -> np.ndarray:
         given = np.asarray(values, np.float64)
-        full = given.reshape((1,) * (len(shape) + 1 - given.ndim) + given.shape)
-        if full.ndim != len(shape) + 1 or full.size != full.shape[1] or full.size not in (1, shape[0]):
-            node.refuse(f"a constant must be one value or one a channel of {shape}, got shape {given.shape}")
-        return np.broadcast_to(full.ravel(), shape[:1])
+        if given.size == 1 and given.ndim <= len(sides) + 1:
+            return np.full(shape[0], given.item())
+        full = given.reshape((1,) * (len(sides) + 1 - given.ndim) + given.shape)
+        axis = view.order.index(0) + 1 if 0 in view.order and not view.groups and view.columns is None else -1
+        if full.ndim != len(sides) + 1 or axis < 0 or full.size != full.shape[axis] or full.size != shape[0]:
+            node.refuse(f"a constant must be one value or one a channel of {sides}, got shape {given.shape}")
+        return full.ravel()
 
-    draft.emit(node, "affine", source, weight=by_channel(scale), bias=by_channel(shift))
+    draft.emit_like(node, view, "affine", weight=by_channel(scale), bias=by_channel(shift))
 
 
 def arithmetic(draft: Draft, node: Node) -> None:
@@ -163,12 +111,20 @@ def arithmetic(draft: Draft, node: Node) -> None:
         shift = 0.0 if kind in ("Mul", "Div") else -value if kind == "Sub" and not first else value
         _affine(draft, node, 1 - fixed[0], scale, shift)
         return
-    if kind in ("Sub", "Div"):
-        node.refuse("two computed tensors can be added and multiplied only; rewrite the model without it")
-    left, right = draft.plain(node, 0), draft.plain(node, 1)
-    if kind == "Mul" and prod(draft.shapes[left][1:]) < prod(draft.shapes[right][1:]):
-        left, right = right, left  # the gate, C x 1 x 1, stands on the right
-    draft.emit(node, kind.lower(), left, right)
+    if kind == "Div":
+        node.refuse("two computed tensors can be added, subtracted and multiplied only; rewrite the model without it")
+    one, other = draft.view(node, 0), draft.view(node, 1)
+    if one.order != other.order or one.columns is not None or other.columns is not None or one.groups or other.groups:
+        draft.plain(node, 0), draft.plain(node, 1)
+        node.refuse(f"its inputs must have the same axes, got {draft.sides(one)} and {draft.sides(other)}")
+    left, right = one.tensor, other.tensor
+    if prod(draft.shapes[left]) < prod(draft.shapes[right]):
+        if kind == "Sub":
+            node.refuse("a repeated tensor can be subtracted, and not be subtracted from; add its negative")
+        left, right = right, left  # what is repeated, C x 1 x 1 or 1 x H x W, stands on the right
+    draft.emit_like(node, replace(one, tensor=left), kind.lower(), right)
+    if kind == "Mul":
+        functions.recognise(draft, node)
 
 
 def batch_norm(draft: Draft, node: Node) -> None:
@@ -179,128 +135,69 @@ def batch_norm(draft: Draft, node: Node) -> None:
         draft.constant(node, place, what) for place, what in enumerate(("scale", "bias", "mean", "variance"), start=1)
     )
     scale = gamma / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
-    draft.emit(node, "affine", draft.plain(node), weight=scale, bias=beta - mean * scale)
-
-
-def clip(draft: Draft, node: Node) -> None:
-    """Clip between 0 and infinity or 6: ReLU or ReLU6."""
-    low = float(draft.setting(node, "min", 1, -inf))
-    high = float(draft.setting(node, "max", 2, inf))
-    if low != 0 or (high != 6 and high < np.finfo(np.float32).max):
-        node.refuse(f"only ReLU (0 to infinity) and ReLU6 (0 to 6) are supported, got {low:g} to {high:g}")
-    draft.emit(node, "relu6" if high == 6 else "relu", draft.plain(node))
-
-
-def extreme(draft: Draft, node: Node) -> None:
-    """Max with 0 is ReLU, and a Min with 6 behind it makes that a ReLU6."""
-    fixed = [place for place, name in enumerate(node.inputs) if name in draft.constants]
-    value = draft.constant(node, fixed[0], "limit") if len(node.inputs) == 2 and fixed else np.empty(0)
-    bound = float(value.flat[0]) if value.size == 1 else None
-    source = draft.plain(node, 1 - fixed[0]) if bound is not None else ""
-    if node.kind == "Max" and bound == 0:
-        draft.emit(node, "relu", source)
-    elif node.kind == "Min" and bound == 6 and (before := draft.maker(source)) and before.kind == "relu":
-        draft.emit(node, "relu6", *before.inputs)
-    else:
-        node.refuse("only Max(x, 0) and Min(Max(x, 0), 6) are supported; write ReLU or ReLU6")
-
-
-def pointwise(draft: Draft, node: Node) -> None:
-    """Operators whose ONNX name is the graph's kind."""
-    draft.emit(node, node.kind.lower(), draft.plain(node))
-
-
-def softmax(draft: Draft, node: Node) -> None:
-    """Softmax over channels or features."""
-    source = draft.plain(node)
-    rank = len(draft.shapes[source]) + 1
-    # The default is 1 before opset 13, over all axes from there on, and -1 since: the same for N x features alone.
-    axis = node.attrs.get("axis", 1 if rank == 2 else 0)
-    if axis % rank != 1:
-        node.refuse(f"it must be over the channels (axis 1) of {draft.shapes[source]}, got axis {axis}")
-    draft.emit(node, "softmax", source)
+    draft.emit_like(node, draft.view(node), "affine", weight=scale, bias=beta - mean * scale)
 
 
 def concat(draft: Draft, node: Node) -> None:
     """Concat of channels or features."""
-    sources = [draft.plain(node, place) for place in range(len(node.inputs))]
-    axis = node.attrs["axis"] % (len(draft.shapes[sources[0]]) + 1)
-    if axis != 1:
-        node.refuse(f"only channels (axis 1) can be joined, got axis {axis}")
-    draft.emit(node, "concat", *sources)
+    views = [draft.view(node, place) for place in range(len(node.inputs))]
+    first = views[0]
+    axis = node.attrs["axis"] % (len(first.order) + 1)
+    if any(view.order != first.order or view.columns is not None or view.groups for view in views):
+        for place in range(len(views)):
+            draft.plain(node, place)
+    if axis == 0 or first.order[axis - 1] != 0:
+        node.refuse(f"only channels can be joined, got axis {axis} of {draft.sides(first)}")
+    draft.emit_like(node, first, "concat", *(view.tensor for view in views[1:]))
 
 
-def pool(draft: Draft, node: Node) -> None:
-    """MaxPool and AveragePool; the padding of an average pool is not counted."""
-    source, shape = _map(draft, node)
-    kernel = _pair(node.attrs["kernel_shape"], node, "kernel")
-    stride = _pair(node.attrs.get("strides", (1, 1)), node, "strides")
-    if set(node.attrs.get("dilations", (1, 1))) != {1}:
-        node.refuse("a dilated pool has no rule; use dilation 1")
-    if len(node.outputs) > 1 and node.outputs[1]:
-        node.refuse("the indices of a max pool have no rule; use its values only")
-    pads = _pads(node, shape, kernel, stride)
-    if node.kind == "AveragePool" and node.attrs.get("count_include_pad", 0) and any(pads):
-        law = "padding must not be counted (PyTorch: count_include_pad=False)"
-        node.refuse(f"{law}, got count_include_pad 1 and pads {list(pads)}")
-    if node.attrs.get("ceil_mode", 0):
-        for size, k, step, low, high in zip(shape[1:], kernel, stride, pads[:2], pads[2:], strict=True):
-            if (size + low + high - k) % step:
-                count = window_size(size, k, step, low, high)
-                node.refuse(f"ceil_mode must be 0: a side of {size} has {count} whole windows and a part; pad instead")
-    kind = "max_pool" if node.kind == "MaxPool" else "avg_pool"
-    draft.emit(node, kind, source, kernel=kernel, stride=stride, pads=pads)
-
-
-def global_pool(draft: Draft, node: Node) -> None:
-    """GlobalAveragePool, and GlobalMaxPool as a max pool of the map's size."""
-    source, shape = _map(draft, node)
-    if node.kind == "GlobalAveragePool":
-        draft.emit(node, "global_avg_pool", source)
-    else:
-        draft.emit(node, "max_pool", source, kernel=shape[1:], stride=(1, 1), pads=(0, 0, 0, 0))
-
-
-def reduce_mean(draft: Draft, node: Node) -> None:
-    """ReduceMean over height and width: a global average pool, flattened if the axes are dropped."""
+def split(draft: Draft, node: Node) -> None:
+    """Split of the channels."""
     view = draft.view(node)
-    shape = draft.shapes[view.tensor]
+    axis = node.attrs.get("axis", 0) % (len(view.order) + 1)
+    size = draft.sides(view)[axis - 1]
+    count = len(node.outputs)
+    even = [-(-size // count)] * (count - 1)
+    parts = [int(part) for part in draft.setting(node, "split", 1, [*even, size - sum(even)])]
+    start = 0
+    for name, part in zip(node.outputs, parts, strict=True):
+        _cut(draft, node, name, view, axis, start, start + part)
+        start += part
+
+
+def slices(draft: Draft, node: Node) -> None:
+    """Slice of the channels: a run of them, in order."""
+    view = draft.view(node)
     rank = len(view.order) + 1
-    axes = {int(axis) % rank for axis in draft.setting(node, "axes", 1, ())}
-    meant = {view.order[axis - 1] for axis in axes if axis}
-    if len(shape) != 3 or rank != 4 or 0 in axes or meant != {1, 2}:
-        node.refuse(f"only a mean over height and width is supported, got axes {sorted(axes)} of {draft.sides(view)}")
-    name = node.outputs[0]
-    keeps = bool(node.attrs.get("keepdims", 1))
-    pooled = draft.add(name if keeps else f"{name}.pool", "global_avg_pool", view.tensor)
-    if keeps:
-        draft.alias(node, View(pooled, view.order))
-    else:
-        onnx_views.change_sides(draft, node, View(pooled, view.order), shape[:1])
+    starts, stops = draft.setting(node, "starts", 1, ()), draft.setting(node, "ends", 2, ())
+    axes = [int(axis) % rank for axis in draft.setting(node, "axes", 3, range(len(starts)))]
+    steps = draft.setting(node, "steps", 4, [1] * len(starts))
+    sides = (0, *draft.sides(view))
+    ranges = [
+        (axis, *slice(start, stop, step).indices(sides[axis]))
+        for axis, start, stop, step in zip(axes, starts, stops, steps, strict=True)
+        if axis
+    ]
+    changed = [found for found in ranges if found[1:] != (0, sides[found[0]], 1)]
+    if len(axes) != len(ranges) or any(step != 1 for *_, step in changed) or len(changed) > 1:
+        node.refuse("only a run of channels can be taken, not parts of the batch, of two axes, or every other one")
+    if not changed:
+        return draft.alias(node, view)
+    ((axis, start, stop, _),) = changed
+    return _cut(draft, node, node.outputs[0], view, axis, start, stop)
 
 
-def pad(draft: Draft, node: Node) -> None:
-    """Stays a `pad` of the draft until the convolution behind it takes it over."""
-    source, shape = _map(draft, node)
-    mode = node.attrs.get("mode", b"constant").decode()
-    value = float(np.asarray(draft.setting(node, "value", 2, 0.0)))
-    if mode != "constant" or value != 0:
-        node.refuse(f"only padding with zeros is supported, got {mode} padding with {value:g}")
-    given = [int(side) for side in draft.setting(node, "pads", 1, (0,) * 8)]
-    axes = [int(axis) % 4 for axis in draft.setting(node, "axes", 3, range(4))]
-    low, high = dict.fromkeys(range(4), 0), dict.fromkeys(range(4), 0)
-    low.update(zip(axes, given[: len(axes)], strict=True))
-    high.update(zip(axes, given[len(axes) :], strict=True))
-    if low[0] or low[1] or high[0] or high[1] or min(given) < 0:
-        node.refuse(f"only height and width can be padded, and not cropped, got pads {given}")
-    pads = (low[2], low[3], high[2], high[3])
-    sides = (shape[0], shape[1] + low[2] + high[2], shape[2] + low[3] + high[3])
-    op = Op.make(draft.fresh(node.outputs[0]), "pad", source, pads=pads)
-    draft.show(node.outputs[0], draft.append(op, sides))
+def _cut(draft: Draft, node: Node, name: str, view: View, axis: int, start: int, stop: int) -> None:
+    if axis < 1 or view.order[axis - 1] != 0 or view.groups or view.columns is not None:
+        node.refuse(f"only channels can be taken apart, got axis {axis} of {draft.sides(view)}")
+    if stop <= start:
+        node.refuse(f"it must take at least one channel, got {start} to {stop}")
+    made = draft.add(name, "slice", view.tensor, start=start, stop=stop)
+    draft.views[name] = replace(view, tensor=made)
 
 
 def same(draft: Draft, node: Node) -> None:
-    """Identity, and Dropout and Cast as they are in a float model at rest."""
+    """Identity, and Dropout and Cast as they are in a float model at rest, and DequantizeLinear."""
     if node.kind == "Dropout" and np.any(draft.setting(node, "training_mode", 2, False)):
         node.refuse("it is in training mode; export the model in eval mode")
     if node.kind == "Cast" and node.attrs["to"] != 1:
@@ -308,24 +205,58 @@ def same(draft: Draft, node: Node) -> None:
     draft.alias(node, draft.view(node))
 
 
+def quantize(draft: Draft, node: Node) -> None:
+    """QuantizeLinear of a quantized file, whose rounding is left out: a range that begins at 0 is a ReLU."""
+    view = draft.view(node)
+    scale = draft.constant(node, 1, "scale")
+    zero = draft.constant(node, 2, "zero point") if draft.has(node, 2) else np.zeros((), np.uint8)
+    begins_at_0 = scale.size == 1 and bool((zero == np.iinfo(zero.dtype).min).all())
+    if begins_at_0 and view.tensor != draft.input and not _never_negative(draft, view.tensor):
+        draft.emit_like(node, view, "relu")
+    else:
+        draft.alias(node, view)
+
+
+def _never_negative(draft: Draft, tensor: str) -> bool:
+    op = draft.maker(tensor)
+    if op is None:
+        return False
+    if op.kind in ("max_pool", "avg_pool", "global_avg_pool", "flatten", "pad", "resize", "slice", "shuffle", "concat"):
+        return all(_never_negative(draft, name) for name in op.inputs)
+    return op.kind in ("relu", "relu6", "sigmoid", "softmax") or (op.kind == "clip" and op["low"] == 0)
+
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum"), arithmetic),
-    **dict.fromkeys(("Relu", "Sigmoid"), pointwise),
-    **dict.fromkeys(("Max", "Min"), extreme),
-    **dict.fromkeys(("MaxPool", "AveragePool"), pool),
-    **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), global_pool),
+    **dict.fromkeys(onnx_activations.KINDS, onnx_activations.pointwise),
+    **dict.fromkeys(("Max", "Min"), onnx_activations.extreme),
+    **dict.fromkeys(("MaxPool", "AveragePool"), onnx_windows.pool),
+    **dict.fromkeys(("GlobalMaxPool", "GlobalAveragePool"), onnx_windows.global_pool),
     **dict.fromkeys(("Identity", "Dropout", "Cast"), same),
+    "QuantizeLinear": quantize,
+    "DequantizeLinear": same,
     "BatchNormalization": batch_norm,
-    "Clip": clip,
+    "Clip": onnx_activations.clip,
+    "LeakyRelu": onnx_activations.leaky_relu,
+    "PRelu": onnx_activations.prelu,
+    "Elu": onnx_activations.elu,
+    "Mish": onnx_activations.mish,
+    "HardSigmoid": onnx_activations.hard_sigmoid,
+    "Gelu": onnx_activations.gelu,
+    "Swish": onnx_activations.swish,
+    "Pow": onnx_activations.power,
+    "Split": split,
+    "Slice": slices,
+    **dict.fromkeys(("Resize", "Upsample"), onnx_windows.resize),
     "Concat": concat,
-    "Conv": conv,
+    "Conv": onnx_windows.conv,
     "Flatten": onnx_views.flatten,
     "Gemm": gemm,
     "MatMul": matmul,
-    "Pad": pad,
-    "ReduceMean": reduce_mean,
+    "Pad": onnx_windows.pad,
+    "ReduceMean": onnx_windows.reduce_mean,
     "Reshape": onnx_views.reshape,
-    "Softmax": softmax,
+    "Softmax": onnx_activations.softmax,
     "Squeeze": onnx_views.squeeze,
     "Transpose": onnx_views.transpose,
     "Unsqueeze": onnx_views.unsqueeze,

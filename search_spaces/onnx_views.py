@@ -1,12 +1,14 @@
 """ONNX nodes that move axes about: what a Reshape, Squeeze or Transpose means for a `View` of a tensor.
 
-Understood are a flatten, axes of size 1 that come and go, and any order of the axes behind the batch axis; a flatten of
-channels-last axes (as Keras has it) is remembered as an order of features for the linear layer behind it.
+Understood are a flatten, axes of size 1 that come and go, any order of the axes behind the batch axis, and a channel
+shuffle; a flatten of channels-last axes (as Keras has it) is remembered as an order of features for the linear layer
+behind it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -69,6 +71,11 @@ def unsqueeze(draft: Draft, node: Node) -> None:
 def transpose(draft: Draft, node: Node) -> None:
     """Transpose behind the batch axis: the view alone changes."""
     view = draft.view(node)
+    if view.groups:
+        rank = len(view.order) + 2
+        if view.groups < 0 or tuple(node.attrs.get("perm", ())) != (0, 2, 1, *range(3, rank)):
+            node.refuse("of channels that stand apart in groups only these two axes can be swapped (a channel shuffle)")
+        return draft.alias(node, replace(view, groups=-view.groups))
     perm = tuple(node.attrs.get("perm", range(len(view.order), -1, -1)))
     if perm[0] != 0 or len(perm) != len(view.order) + 1 or view.columns is not None:
         node.refuse(f"the batch axis must stay the first of {len(view.order) + 1}, got perm {list(perm)}")
@@ -88,12 +95,32 @@ def change_sides(draft: Draft, node: Node, view: View, sides: Sequence[int]) -> 
         node.refuse(f"the batch axis must stay as it is, got {now} per sample reshaped to {sides}")
     if sides == now:
         draft.alias(node, view)
+    elif view.groups or (draft.is_plain(view) and _in_groups(now, sides)):
+        _shuffle(draft, node, view, sides)
     elif len(sides) == 1:
         _flatten(draft, node, view)
     elif len(draft.shapes[view.tensor]) == 1 and view.columns is None and max(sides) == prod(sides):
         _unit_axes(draft, node, View(_unflattened(draft, node, view.tensor), (0, 1, 2)), sides)
     else:
         _unit_axes(draft, node, view, sides)
+
+
+def _in_groups(now: Shape, sides: Shape) -> bool:
+    """Do `sides` set the channels of a map apart as groups x members?"""
+    return len(now) > 1 and sides[2:] == now[1:] and min(sides[:2]) > 1
+
+
+def _shuffle(draft: Draft, node: Node, view: View, sides: Shape) -> None:
+    """Channels set apart as groups x members; or, once those are swapped, together again: a channel shuffle."""
+    shape = draft.shapes[view.tensor]
+    if not view.groups:
+        draft.alias(node, replace(view, groups=sides[0]))
+    elif view.groups < 0 and sides == shape:
+        draft.emit(node, "shuffle", view.tensor, groups=-view.groups)
+    elif sides == shape:
+        draft.alias(node, replace(view, groups=0))
+    else:
+        node.refuse(f"channels that stand apart in groups can only be shuffled, got {draft.sides(view)} to {sides}")
 
 
 def _unit_axes(draft: Draft, node: Node, view: View, sides: Shape) -> None:

@@ -88,15 +88,38 @@ def _same(op: Op, shapes: list[Shape]) -> Shape:
 
 def _elementwise(op: Op, shapes: list[Shape]) -> Shape:
     first, second = shapes
-    if first == second or (op.kind == "mul" and second == (first[0], *(1 for _ in first[1:]))):
+    if len(first) == len(second) and all(b in (a, 1) for a, b in zip(first, second, strict=True)):
         return first
-    raise ModelError(f"{op.kind} {op.name!r} needs equal shapes (mul also C x 1 x 1 on the right), got {shapes}")
+    raise ModelError(f"{op.kind} {op.name!r} needs equal shapes, on the right also sides of 1, got {shapes}")
 
 
 def _concat_shape(op: Op, shapes: list[Shape]) -> Shape:
     if len({shape[1:] for shape in shapes}) != 1:
         raise ModelError(f"concat {op.name!r} joins channels of equal maps, got {shapes}")
     return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+
+def _pad_shape(op: Op, shapes: list[Shape]) -> Shape:
+    (channels, height, width), (top, left, bottom, right) = shapes[0], op["pads"]
+    return channels, height + top + bottom, width + left + right
+
+
+def _slice_shape(op: Op, shapes: list[Shape]) -> Shape:
+    start, stop, size = op["start"], op["stop"], shapes[0][0]
+    if not 0 <= start < stop <= size:
+        raise ModelError(f"slice {op.name!r} takes channels {start} to {stop} of {size}")
+    return (stop - start, *shapes[0][1:])
+
+
+def _shuffle_shape(op: Op, shapes: list[Shape]) -> Shape:
+    if shapes[0][0] % op["groups"]:
+        raise ModelError(f"shuffle {op.name!r}: groups (={op['groups']}) must divide channels ({shapes[0][0]})")
+    return shapes[0]
+
+
+def _resize_shape(op: Op, shapes: list[Shape]) -> Shape:
+    (channels, height, width), (up, across) = shapes[0], op["factor"]
+    return channels, height * up, width * across
 
 
 def _affine_weights(op: Op, shapes: list[Shape]) -> dict[str, Shape]:
@@ -116,7 +139,19 @@ def is_depthwise(op: Op, channels: int) -> bool:
     return bool(op.kind == "conv" and op["groups"] == channels and channels > 1)
 
 
+def _kept_shape(op: Op, shapes: list[Shape]) -> Shape:
+    """A kept node's shape is its template's: -k stands for k times the batch."""
+    template: Shape = op["template"]
+    simple = template[0] == -1 and min(template[1:], default=1) > 0
+    return template[1:] if simple else tuple(abs(side) for side in template)
+
+
 _WINDOW = ("kernel", "pads", "stride")
+
+
+def _pointwise(*attrs: str) -> Kind:
+    return Kind(attrs, _same, _none, _no_macs, pointwise=True)
+
 
 KINDS: dict[str, Kind] = {
     "conv": Kind(("dilation", "groups", *_WINDOW, "out_channels"), _conv_shape, _conv_weights, _conv_macs),
@@ -127,15 +162,33 @@ KINDS: dict[str, Kind] = {
         lambda op, s, out: out[0] * s[0][0],
     ),
     "affine": Kind((), _same, _affine_weights, lambda op, s, out: prod(out)),
-    "relu": Kind((), _same, _none, _no_macs, pointwise=True),
-    "relu6": Kind((), _same, _none, _no_macs, pointwise=True),
-    "sigmoid": Kind((), _same, _none, _no_macs, pointwise=True),
+    "relu": _pointwise(),
+    "relu6": _pointwise(),
+    "clip": _pointwise("high", "low"),
+    "leaky_relu": _pointwise("slope"),
+    "hard_swish": _pointwise(),
+    "gelu": _pointwise("tanh"),
+    "elu": _pointwise("alpha"),
+    "softplus": _pointwise(),
+    "sigmoid": _pointwise(),
+    "tanh": _pointwise(),
     "softmax": Kind((), _same, _none, _no_macs),
     "add": Kind((), _elementwise, _none, _no_macs),
+    "sub": Kind((), _elementwise, _none, _no_macs),
     "mul": Kind((), _elementwise, _none, _no_macs),
     "concat": Kind((), _concat_shape, _none, _no_macs),
     "max_pool": Kind(_WINDOW, _pool_shape, _none, _no_macs),
     "avg_pool": Kind(_WINDOW, _pool_shape, _none, _no_macs),
     "global_avg_pool": Kind((), lambda op, s: (s[0][0], *(1 for _ in s[0][1:])), _none, _no_macs),
     "flatten": Kind((), lambda op, s: (prod(s[0]),), _none, _no_macs),
+    "pad": Kind(("pads",), _pad_shape, _none, _no_macs),
+    "slice": Kind(("start", "stop"), _slice_shape, _none, _no_macs),
+    "shuffle": Kind(("groups",), _shuffle_shape, _none, _no_macs),
+    "resize": Kind(("factor", "mode"), _resize_shape, _none, _no_macs),
+    "onnx": Kind(
+        ("batch", "fixed", "learned", "operator", "places", "settings", "template"),
+        _kept_shape,
+        lambda op, s: {role: shape for role, _, shape, _ in op["learned"]},
+        _no_macs,  # a product of two computed tensors is not counted
+    ),
 }

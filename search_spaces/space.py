@@ -286,6 +286,20 @@ class SearchSpace:
             for gene in self.genes
         ]
 
+    def fixed(self) -> list[dict[str, Any]]:
+        """One row a conv or linear operator whose channels no gene changes: `operator`, `parameters` and `why`."""
+        genes = {gene.name for gene in self.genes}
+        shapes, rows = self.graph.weight_shapes, []
+        for op in self.graph.ops:
+            if op.kind not in ("conv", "linear"):
+                continue
+            near = [self.channels.atoms[a] for name in (op.inputs[0], op.name) for a in self.channels.of[name]]
+            if not any(f"width:{atom.name}" in genes for atom in near):
+                reasons = dict.fromkeys(atom.frozen or f"{atom.size} channels are the least" for atom in near)
+                size = sum(prod(shapes[f"{op.name}.{role}"]) for role in ("weight", "bias"))
+                rows.append({"operator": op.name, "parameters": size, "why": "; ".join(reasons)})
+        return rows
+
     # ---- what follows from the four fields
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Graph and weights to a float32 ONNX model, one node an operator: the way out of the door.
+"""Graph and weights to a float32 ONNX model, one node an operator (three for a shuffle): the way out of the door.
 
 Node outputs are named as the operators, so `from_onnx.parse` finds the same graph again. An affine operator is written
 as a BatchNormalization of mean 0 and variance 1.
@@ -14,10 +14,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from search_spaces.errors import ModelError
-from search_spaces.graph import Graph, Op, Weights
+from search_spaces.graph import Graph, Op, Shape, Weights
+from search_spaces.onnx_draft import BATCH
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows opset 17, so that older runtimes read the file too
+GELU_OPSET, GELU_IR_VERSION = 20, 9  # the first that has a Gelu
 # Says that every node is an operator of a `Graph` already: `parse` then has nothing to fold, drop or tidy.
 AS_WRITTEN = ("fitfront.graph", "as written")
 
@@ -28,22 +30,101 @@ def _window(op: Op) -> dict[str, Any]:
     return {"kernel_shape": op["kernel"], "strides": op["stride"], "pads": op["pads"]}
 
 
+_COORDINATES: dict[str, dict[str, Any]] = {
+    "nearest": {"coordinate_transformation_mode": "asymmetric"},
+    "linear": {"coordinate_transformation_mode": "half_pixel"},
+}
+
 NODES: dict[str, Callable[[Op], Node]] = {
     "conv": lambda op: ("Conv", {**_window(op), "dilations": op["dilation"], "group": op["groups"]}),
     "linear": lambda op: ("Gemm", {"transB": 1}),
     "affine": lambda op: ("BatchNormalization", {"epsilon": 0.0}),
     "relu": lambda op: ("Relu", {}),
     "relu6": lambda op: ("Clip", {}),
+    "clip": lambda op: ("Clip", {}),
+    "leaky_relu": lambda op: ("LeakyRelu", {"alpha": op["slope"]}),
+    "hard_swish": lambda op: ("HardSwish", {}),
+    "gelu": lambda op: ("Gelu", {"approximate": "tanh" if op["tanh"] else "none"}),
+    "elu": lambda op: ("Elu", {"alpha": op["alpha"]}),
+    "softplus": lambda op: ("Softplus", {}),
+    "tanh": lambda op: ("Tanh", {}),
     "sigmoid": lambda op: ("Sigmoid", {}),
     "softmax": lambda op: ("Softmax", {"axis": 1}),
     "add": lambda op: ("Add", {}),
+    "sub": lambda op: ("Sub", {}),
     "mul": lambda op: ("Mul", {}),
     "concat": lambda op: ("Concat", {"axis": 1}),
     "max_pool": lambda op: ("MaxPool", _window(op)),
     "avg_pool": lambda op: ("AveragePool", _window(op)),
     "global_avg_pool": lambda op: ("GlobalAveragePool", {}),
     "flatten": lambda op: ("Flatten", {"axis": 1}),
+    "pad": lambda op: ("Pad", {}),
+    "slice": lambda op: ("Slice", {}),
+    "resize": lambda op: ("Resize", {"mode": op["mode"], "nearest_mode": "floor", **_COORDINATES[op["mode"]]}),
 }
+
+Setting = tuple[str, Any]
+
+SETTINGS: dict[str, Callable[[Op], list[Setting]]] = {
+    "clip": lambda op: [("low", float(op["low"])), ("high", float(op["high"]))],
+    "pad": lambda op: [("pads", [0, 0, *op["pads"][:2], 0, 0, *op["pads"][2:]])],
+    "slice": lambda op: [("start", [op["start"]]), ("stop", [op["stop"]]), ("axis", [1])],
+    "resize": lambda op: [("", None), ("scales", [1.0, 1.0, *map(float, op["factor"])])],
+}
+"""Settings that ONNX takes as constant inputs, in order; an empty name is an input left out."""
+
+
+def _kept(
+    op: Op,
+    source: str,
+    weights: Weights,
+    constant: Callable[[str, np.ndarray], str],
+    fresh: Callable[[str], str],
+) -> list[onnx.NodeProto]:
+    """A node as it came. A constant that every sample of a batch reads is repeated as often as `source` has samples."""
+    inputs = dict(zip(op["places"], op.inputs, strict=True))
+    nodes = []
+    for place, shape, values in op["fixed"]:
+        inputs[place] = constant(f"{op.name}.fixed{place}", np.array(_any_batch(op, values)).reshape(shape))
+    for role, place, shape, axis in op["learned"]:
+        inputs[place] = constant(f"{op.name}.{role}", weights[f"{op.name}.{role}"])
+        if axis >= 0:
+            names = [fresh(f"{op.name}.{part}{place}") for part in ("shape", "count", "sides", "repeated")]
+            zero = constant(f"{op.name}.first{place}", np.array([0]))
+            parts = [constant(f"{op.name}.side{place}_{k}", np.array([side])) for k, side in enumerate(shape)]
+            parts[axis] = names[1]
+            nodes += [
+                helper.make_node("Shape", [source], [names[0]]),
+                helper.make_node("Gather", [names[0], zero], [names[1]], axis=0),
+                helper.make_node("Concat", parts, [names[2]], axis=0),
+                helper.make_node("Expand", [inputs[place], names[2]], [names[3]]),
+            ]
+            inputs[place] = names[3]
+    given = [inputs.get(place, "") for place in range(max(inputs) + 1)]
+    return [*nodes, helper.make_node(op["operator"], given, [op.name], name=op.name, **dict(op["settings"]))]
+
+
+def _any_batch(op: Op, values: tuple[float, ...]) -> list[float]:
+    """Integers that count the batch, so that they hold for any: -1 in a Reshape, 1 where an Expand repeats nothing."""
+    free = -1 if op["operator"] == "Reshape" else 1
+    counts = [isinstance(value, int) and 0 < value < BATCH * 10_000 and value % BATCH == 0 for value in values]
+    return [free if counted else value for counted, value in zip(counts, values, strict=True)]
+
+
+def _shuffle(
+    op: Op, shape: Shape, constant: Callable[[str, np.ndarray], str], fresh: Callable[[str], str]
+) -> list[onnx.NodeProto]:
+    """A channel shuffle: channels as groups x members, the two axes swapped, and flat again."""
+    groups, (channels, *sides) = op["groups"], shape
+    split, swapped = fresh(f"{op.name}.split"), fresh(f"{op.name}.swapped")
+    apart = constant(f"{op.name}.groups", np.array([0, groups, channels // groups, *sides]))
+    whole = constant(f"{op.name}.shape", np.array([0, channels, *sides]))
+    order = [0, 2, 1, *range(3, 3 + len(sides))]
+    return [
+        helper.make_node("Reshape", [op.inputs[0], apart], [split], name=split),
+        helper.make_node("Transpose", [split], [swapped], name=swapped, perm=order),
+        helper.make_node("Reshape", [swapped, whole], [op.name], name=op.name),
+    ]
 
 
 def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
@@ -60,23 +141,27 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
     taken = {graph.input, *graph.by_name}
     constants: dict[str, np.ndarray] = {}
 
-    def constant(name: str, values: np.ndarray) -> str:
+    def fresh(name: str) -> str:
         while name in taken:
             name += "_"
         taken.add(name)
-        constants[name] = np.array(values, np.float32, order="C")  # ascontiguousarray would make a number a vector
         return name
+
+    def constant(name: str, values: np.ndarray) -> str:
+        kind = np.int64 if np.asarray(values).dtype.kind == "i" else np.float32
+        constants[fresh(name)] = np.array(values, kind, order="C")  # ascontiguousarray would make a number a vector
+        return next(reversed(constants))
 
     limits: tuple[str, ...] = ()
     if any(op.kind == "relu6" for op in graph.ops):
-        limits = constant("zero", np.array(0)), constant("six", np.array(6))
+        limits = constant("zero", np.array(0.0)), constant("six", np.array(6.0))
 
     nodes = []
     for op in graph.ops:
         extra = [
             constant(f"{op.name}.{role}", weights[f"{op.name}.{role}"])
             for role in ("weight", "bias")
-            if f"{op.name}.{role}" in graph.weight_shapes
+            if f"{op.name}.{role}" in graph.weight_shapes and op.kind != "onnx"
         ]
         if op.kind == "affine":
             (channels,) = graph.weight_shapes[f"{op.name}.weight"]
@@ -84,6 +169,17 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
             extra.append(constant(f"{op.name}.variance", np.ones(channels)))
         elif op.kind == "relu6":
             extra.extend(limits)
+        elif op.kind in SETTINGS:
+            extra.extend(
+                constant(f"{op.name}.{role}", np.array(values)) if role else ""
+                for role, values in SETTINGS[op.kind](op)
+            )
+        if op.kind == "onnx":
+            nodes += _kept(op, graph.input, weights, constant, fresh)
+            continue
+        if op.kind == "shuffle":
+            nodes += _shuffle(op, graph.shapes[op.name], constant, fresh)
+            continue
         node_type, attrs = NODES[op.kind](op)
         nodes.append(helper.make_node(node_type, [*op.inputs, *extra], [op.name], name=op.name, **attrs))
 
@@ -97,8 +193,12 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
         [tensor(name) for name in graph.outputs],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
+    late = any(op.kind == "gelu" for op in graph.ops)
     model = helper.make_model(
-        body, producer_name="fitfront", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)]
+        body,
+        producer_name="fitfront",
+        ir_version=GELU_IR_VERSION if late else IR_VERSION,
+        opset_imports=[helper.make_opsetid("", GELU_OPSET if late else OPSET)],
     )
     helper.set_model_props(model, dict([AS_WRITTEN]))
     return model

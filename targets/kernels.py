@@ -254,7 +254,7 @@ def _pool(g: Geometry) -> dict[str, int]:
 def _elements(g: Geometry) -> dict[str, int]:
     """Element-wise kernels; a broadcast operand (fewer elements than outputs) takes TFLM's indexed loop."""
     total = g.pixels * g.out_channels
-    if g.kind == "mul" and g.operands < 2 * total:
+    if g.operands < 2 * total:
         return {"broadcast_elements": total, "calls": 1}
     fours, rest = divmod(total, 4)
     return {"fours": fours, "ones": rest, "calls": 1}
@@ -275,12 +275,21 @@ COUNTS: dict[str, Callable[[Geometry], dict[str, int]]] = {
     "max_pool": _pool,
     "avg_pool": _pool,
     "add": _elements,
+    "sub": _elements,
     "mul": _elements,
     "softmax": _bytes,
     "logistic": _bytes,
+    "tanh": _bytes,
     "relu": _bytes,
+    "leaky_relu": _bytes,
+    "hard_swish": _bytes,
+    "requantize": _bytes,
     "concat": _bytes,
+    "slice": _bytes,
     "pad": _bytes,
     "reshape": _bytes,
+    "transpose": _bytes,
+    "resize_nearest": _bytes,
+    "resize_linear": _bytes,
 }
 """How often each loop of a path runs; the prices of `data/<core>.toml` carry the same names."""

@@ -2,7 +2,9 @@
 
 What changes on the way down:
 
-- ReLU and ReLU6 fold into the conv, linear, affine, add or mul that makes their input, if nobody else reads it;
+- ReLU, ReLU6 and clips fold into the conv, linear, affine, add, sub or mul that makes their input, if nobody else
+  reads it;
+- a channel shuffle is a reshape, a transpose and a reshape;
 - an affine is a 1x1 depthwise, a global average pool is an average pool over the whole map, flatten is a reshape;
 - rows and columns of padding that no window reaches are dropped (nothing reads them, the output is the same);
 - TFLite kernels know SAME and VALID padding. Anything else becomes a "pad" call before a conv, and before a max pool
@@ -15,30 +17,24 @@ Weights stay in graph order; `Call` says how an exporter stores them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
+from math import prod
 
 from search_spaces.graph import Graph, Op, Shape
-from search_spaces.ops import KINDS, is_depthwise
+from search_spaces.ops import is_depthwise
 from targets import support
-from targets.program import Activation, Call, CallKind, Fused, Program, Runtime
+from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
+from targets.program import Call, CallKind, Fused, Program, Runtime
 
 Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
 
 NO_PADS = (0, 0, 0, 0)
-FUSES = frozenset({"conv", "linear", "affine", "add", "mul"})
 NONE: Fused = "none"
 PADDED = ":padded"
-CLAMPS: dict[str, Fused] = {"relu": "relu", "relu6": "relu6"}
-PROBABILITY = (1 / 256, -128)
-"""Scale and zero point of int8 softmax and logistic outputs, fixed by TFLite's int8 quantization specification."""
-
-REMEMBERED = 1 << 16
-"""A search lowers thousands of networks that have most operators in common, so what follows from one operator and the
-shape it reads is remembered, for this many of them."""
+PROBABILITY, TANH = (1 / 256, -128), (1 / 128, 0)
+"""Scale and zero point of int8 softmax and logistic outputs, and of tanh: TFLite's quantization specification."""
 
 
 def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
@@ -48,7 +44,7 @@ def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
         TargetError: the runtime is unknown, or an operator breaks one of its rules (`targets.support`).
     """
     support.check_runtime(runtime)
-    low = _Lowering(graph, runtime)
+    low = Lowering(graph, runtime)
     shapes = low.shapes
     for op in graph.ops:
         if op.name in low.folded:
@@ -56,7 +52,7 @@ def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
         elif op.kind == "conv":  # met most: its shape is remembered with its calls
             _conv(low, op)
         else:
-            shapes[op.name] = _shape(op, *[shapes[name] for name in op.inputs])
+            shapes[op.name] = shape_of(op, *[shapes[name] for name in op.inputs])
             _RULES[op.kind](low, op)
     for name in graph.outputs:
         support.check_output(name, low.flattened.get(name))
@@ -78,125 +74,16 @@ def window_padding(size: Pair, out: Pair, kernel: Pair, stride: Pair, dilation: 
     return needed, same and all(out[k] == -(-size[k] // stride[k]) for k in (0, 1))
 
 
-class _Lowering:
-    """The program while it is being written."""
-
-    def __init__(self, graph: Graph, runtime: Runtime) -> None:
-        self.graph, self.runtime = graph, runtime
-        self.shapes: dict[str, Shape] = {graph.input: graph.input_shape}
-        self.activations: dict[str, Activation] = {}
-        self.calls: list[Call] = []
-        self.groups: list[int] = []  # union-find over scale groups: each one's parent, itself at a root
-        self.joined = False
-        self.never_negative: set[str] = set()
-        self.flattened: dict[str, tuple[int, int, int]] = {}  # position-first features: graph shape they came from
-        self.clamps = self._foldable_clamps()
-        self.folded = {clamp.name for clamp in self.clamps.values()}
-        self.activate(graph.input, channels_last(graph.input_shape))
-
-    def _foldable_clamps(self) -> dict[str, Op]:
-        """The ReLU that folds into each operator that has one."""
-        ops, outputs = self.graph.ops, self.graph.outputs
-        reads = Counter([name for op in ops for name in op.inputs])
-        makers = {op.name for op in ops if op.kind in FUSES and op.name not in outputs}
-        found = {op.inputs[0]: op for op in ops if op.kind in CLAMPS}
-        return {name: op for name, op in found.items() if name in makers and reads[name] == 1}
-
-    def activate(
-        self,
-        name: str,
-        shape: tuple[int, ...],
-        *,
-        like: str | None = None,
-        holds: str | None = None,
-        fixed: tuple[float, int] | None = None,
-    ) -> str:
-        """A new activation in the scale group of `like` or one of its own, with the values of `holds` or `name`."""
-        if like is None:
-            group = len(self.groups)
-            self.groups.append(group)
-        else:
-            group, fixed = self.activations[like].scale_group, self.activations[like].fixed
-        self.activations[name] = _activation(name, holds or name, shape, group, fixed)
-        return name
-
-    def unused(self, name: str) -> str:
-        """`name`, or one like it, that no tensor of the graph has."""
-        taken = self.graph.by_name
-        while name in self.activations or name in taken:
-            name += "'"
-        return name
-
-    def join(self, names: tuple[str, ...]) -> None:
-        """Makes the scale groups of these activations one."""
-        roots = {self._root(self.activations[name].scale_group) for name in names}
-        for root in roots:
-            self.groups[root] = min(roots)
-        self.joined |= len(roots) > 1
-
-    def _root(self, group: int) -> int:
-        while self.groups[group] != group:
-            group = self.groups[group]
-        return group
-
-    def result(self, op: Op) -> tuple[str, Fused]:
-        """The activation an operator that can absorb a ReLU writes, and that ReLU."""
-        clamp, shape = self.clamps.get(op.name), channels_last(self.shapes[op.name])
-        if clamp is None:
-            return self.activate(op.name, shape), "none"
-        self.never_negative.add(clamp.name)
-        return self.activate(clamp.name, shape), CLAMPS[clamp.kind]
-
-    def keep(self, source: str, output: str, *, order: bool = False, sign: bool = False) -> None:
-        """Notes what an output has from its input: the order of flattened features; that it is never negative."""
-        if order and source in self.flattened:
-            self.flattened[output] = self.flattened[source]
-        if sign and source in self.never_negative:
-            self.never_negative.add(output)
-
-    def window(self, calls: tuple[Call, ...]) -> None:
-        """Appends a window's call, with the "pad" call and the padded copy before it if there is one."""
-        if len(calls) == 2:
-            (source,), (top, left, bottom, right) = calls[0].inputs, calls[0].pads
-            height, width, channels = self.activations[source].shape
-            padded = self.unused(calls[0].output)
-            self.activate(padded, (height + top + bottom, width + left + right, channels), like=source, holds=source)
-            if padded != calls[0].output:
-                calls = replace(calls[0], output=padded), replace(calls[1], inputs=(padded,))
-        self.calls += calls
-
-    def program(self) -> Program:
-        activations = tuple(self.activations.values())
-        if self.joined:  # number the groups that are left, in order of first appearance
-            numbers: dict[int, int] = {}
-            groups = [numbers.setdefault(self._root(a.scale_group), len(numbers)) for a in activations]
-            activations = tuple(replace(a, scale_group=g) for a, g in zip(activations, groups, strict=True))
-        return Program(self.runtime, self.graph.input, self.graph.outputs, activations, tuple(self.calls))
-
-
-_activation = lru_cache(maxsize=REMEMBERED)(Activation)
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _shape(op: Op, *shapes: Shape) -> Shape:
-    return KINDS[op.kind].shape(op, list(shapes))
-
-
-def channels_last(shape: Shape) -> tuple[int, ...]:
-    """A graph's shape as a device has it: `(channels, height, width)` to `(height, width, channels)`."""
-    return (*shape[1:], shape[0])
-
-
-def _conv(low: _Lowering, op: Op) -> None:
+def _conv(low: Lowering, op: Op) -> None:
     clamp, source = low.clamps.get(op.name), low.shapes[op.inputs[0]]
     if clamp is None:
         output, fused = op.name, NONE
     else:
         output, fused = clamp.name, CLAMPS[clamp.kind]
-        low.never_negative.add(output)
+        low.clamp(clamp)
     low.shapes[op.name], shape, calls = _conv_calls(op, source, low.runtime, output, fused)
     low.window(calls)
-    low.activate(output, shape)
+    low.activate(output, shape, fixed=fixed_by(clamp) if clamp else None)
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -217,17 +104,17 @@ def _conv_calls(
     )  # fmt: skip
     support.check(call, runtime)
     calls = (Call("pad", None, op.inputs, padded, pads=pads), call) if split else (call,)
-    made = _shape(op, shape)
+    made = shape_of(op, shape)
     return made, channels_last(made), calls
 
 
 def _padding(op: Op, shape: Shape, dilation: Pair) -> tuple[Pads, bool]:
     """`window_padding` of an operator that reads a map of `shape`."""
-    (_, height, width), (_, rows, columns) = shape, _shape(op, shape)
+    (_, height, width), (_, rows, columns) = shape, shape_of(op, shape)
     return window_padding((height, width), (rows, columns), op["kernel"], op["stride"], dilation, op["pads"])
 
 
-def _pool(low: _Lowering, op: Op) -> None:
+def _pool(low: Lowering, op: Op) -> None:
     kind: CallKind = "max_pool" if op.kind == "max_pool" else "avg_pool"
     source = op.inputs[0]
     pads, same = _padding(op, low.shapes[source], (1, 1))
@@ -242,7 +129,7 @@ def _pool(low: _Lowering, op: Op) -> None:
     low.keep(source, op.name, sign=True)
 
 
-def _global_pool(low: _Lowering, op: Op) -> None:
+def _global_pool(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
     height, width, channels = low.activations[source].shape
     low.calls.append(Call("avg_pool", None, op.inputs, op.name, kernel=(height, width)))
@@ -250,7 +137,7 @@ def _global_pool(low: _Lowering, op: Op) -> None:
     low.keep(source, op.name, sign=True)
 
 
-def _linear(low: _Lowering, op: Op) -> None:
+def _linear(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
     output, fused = low.result(op)
     shape = (op["out_channels"], low.shapes[source][0])
@@ -260,7 +147,7 @@ def _linear(low: _Lowering, op: Op) -> None:
     low.calls.append(call)
 
 
-def _affine(low: _Lowering, op: Op) -> None:
+def _affine(low: Lowering, op: Op) -> None:
     """A 1x1 depthwise; features are made a 1 x 1 map for it and flattened again after it."""
     source, shape = op.inputs[0], low.shapes[op.name]
     weights = (1, 1, 1, shape[0])
@@ -279,30 +166,86 @@ def _affine(low: _Lowering, op: Op) -> None:
     low.keep(source, output, order=True)
 
 
-def _clamp(low: _Lowering, op: Op) -> None:
+def _clamp(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
     shape = channels_last(low.shapes[op.name])
-    low.activate(op.name, shape, like=source if op.kind == "relu6" else None)
-    low.calls.append(Call("relu", None, op.inputs, op.name, CLAMPS[op.kind]))
-    low.never_negative.add(op.name)
+    low.activate(op.name, shape, like=source if op.kind == "relu6" else None, fixed=fixed_by(op))
+    if op.kind == "clip":
+        low.calls.append(Call("requantize", None, op.inputs, op.name))
+    else:
+        low.calls.append(Call("relu", None, op.inputs, op.name, CLAMPS[op.kind]))
+    low.clamp(op)
     low.keep(source, op.name, order=True)
 
 
-def _probability(low: _Lowering, op: Op) -> None:
+def _probability(low: Lowering, op: Op) -> None:
     low.activate(op.name, channels_last(low.shapes[op.name]), fixed=PROBABILITY)
     low.calls.append(Call("softmax" if op.kind == "softmax" else "logistic", None, op.inputs, op.name))
     low.never_negative.add(op.name)
     low.keep(op.inputs[0], op.name, order=True)
 
 
-def _combine(low: _Lowering, op: Op) -> None:
+def _function(low: Lowering, op: Op) -> None:
+    """A nonlinear function that keeps a scale of its own."""
+    kinds: dict[str, CallKind] = {"leaky_relu": "leaky_relu", "hard_swish": "hard_swish", "tanh": "tanh"}
+    low.activate(op.name, channels_last(low.shapes[op.name]), fixed=TANH if op.kind == "tanh" else None)
+    slope = op["slope"] if op.kind == "leaky_relu" else 0.0
+    low.calls.append(Call(kinds[op.kind], None, op.inputs, op.name, slope=slope))
+    low.keep(op.inputs[0], op.name, order=True)
+
+
+def _no_kernel(low: Lowering, op: Op) -> None:
+    support.refuse(op, low.runtime)
+
+
+def _pad(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    low.activate(op.name, channels_last(low.shapes[op.name]), like=source)
+    low.calls.append(Call("pad", None, op.inputs, op.name, pads=op["pads"]))
+    low.keep(source, op.name, sign=True)
+
+
+def _slice(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    support.check_unordered(op, [low.flattened.get(source)])
+    low.activate(op.name, channels_last(low.shapes[op.name]), like=source)
+    low.calls.append(Call("slice", None, op.inputs, op.name, start=op["start"]))
+    low.keep(source, op.name, sign=True)
+
+
+def _resize(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    low.activate(op.name, channels_last(low.shapes[op.name]), like=source)
+    kind: CallKind = "resize_nearest" if op["mode"] == "nearest" else "resize_linear"
+    low.calls.append(Call(kind, None, op.inputs, op.name))
+    low.keep(source, op.name, sign=True)
+
+
+def _shuffle(low: Lowering, op: Op) -> None:
+    """Channels as groups x members, the two axes swapped, and flat again."""
+    source, shape = op.inputs[0], channels_last(low.shapes[op.name])
+    support.check_unordered(op, [low.flattened.get(source)])
+    places, groups, members = prod(shape[:-1]), op["groups"], shape[-1] // op["groups"]
+    apart = low.activate(low.unused(op.name + ":apart"), (places, groups, members), like=source, holds=source)
+    swapped = low.activate(low.unused(op.name + ":swapped"), (places, members, groups), like=source, holds=op.name)
+    low.activate(op.name, shape, like=source)
+    low.calls += (
+        Call("reshape", None, op.inputs, apart),
+        Call("transpose", None, (apart,), swapped),
+        Call("reshape", None, (swapped,), op.name),
+    )
+    low.keep(source, op.name, sign=True)
+
+
+def _combine(low: Lowering, op: Op) -> None:
     support.check_orders(op, [low.flattened.get(name) for name in op.inputs])
     output, fused = low.result(op)
-    low.calls.append(Call("add" if op.kind == "add" else "mul", None, op.inputs, output, fused))
+    kinds: dict[str, CallKind] = {"add": "add", "sub": "sub", "mul": "mul"}
+    low.calls.append(Call(kinds[op.kind], None, op.inputs, output, fused))
     low.keep(op.inputs[0], output, order=True)
 
 
-def _concat(low: _Lowering, op: Op) -> None:
+def _concat(low: Lowering, op: Op) -> None:
     support.check_unordered(op, [low.flattened.get(name) for name in op.inputs])
     support.check_one_scale(op, [low.activations[name].fixed for name in op.inputs])
     low.join(op.inputs)
@@ -312,7 +255,7 @@ def _concat(low: _Lowering, op: Op) -> None:
         low.never_negative.add(op.name)
 
 
-def _flatten(low: _Lowering, op: Op) -> None:
+def _flatten(low: Lowering, op: Op) -> None:
     source, shape = op.inputs[0], low.shapes[op.inputs[0]]
     low.activate(op.name, low.shapes[op.name], like=source)
     low.calls.append(Call("reshape", None, op.inputs, op.name))
@@ -322,18 +265,31 @@ def _flatten(low: _Lowering, op: Op) -> None:
 
 
 # Of every kind but conv.
-_RULES: dict[str, Callable[[_Lowering, Op], None]] = {
+_RULES: dict[str, Callable[[Lowering, Op], None]] = {
     "linear": _linear,
     "affine": _affine,
     "relu": _clamp,
     "relu6": _clamp,
+    "clip": _clamp,
+    "leaky_relu": _function,
+    "hard_swish": _function,
+    "tanh": _function,
+    "gelu": _no_kernel,
+    "elu": _no_kernel,
+    "softplus": _no_kernel,
+    "onnx": _no_kernel,
     "sigmoid": _probability,
     "softmax": _probability,
     "add": _combine,
+    "sub": _combine,
     "mul": _combine,
     "concat": _concat,
     "max_pool": _pool,
     "avg_pool": _pool,
     "global_avg_pool": _global_pool,
     "flatten": _flatten,
+    "pad": _pad,
+    "slice": _slice,
+    "shuffle": _shuffle,
+    "resize": _resize,
 }

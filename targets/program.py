@@ -14,9 +14,10 @@ Runtime = Literal["tflm", "c"]
 RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
 
 CallKind = Literal[
-    "conv", "dw", "fc", "add", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic", "relu"
-]
-Fused = Literal["none", "relu", "relu6"]
+    "conv", "dw", "fc", "add", "sub", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic",
+    "relu", "leaky_relu", "hard_swish", "tanh", "requantize", "slice", "transpose", "resize_nearest", "resize_linear",
+]  # fmt: skip
+Fused = Literal["none", "relu", "relu6", "clip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Activation:
         tensor: the graph tensor whose values it holds, after the fused activation; a padded copy names what it pads.
         shape: `(height, width, channels)` or `(features,)`, without the batch axis, which is 1.
         scale_group: activations of one group share one scale and one zero point (pools, pad, reshape, concat).
-        fixed: `(scale, zero_point)` where the scheme fixes it (softmax and sigmoid: 1/256, -128), else None.
+        fixed: `(scale, zero_point)` where the scheme fixes it (softmax and sigmoid: 1/256, -128; a clip's are such that
+            int8 ends where it does), else None.
     """
 
     name: str
@@ -53,7 +55,7 @@ class Call:
         kind: the kernel; "relu" is an activation nothing could absorb, and `fused` says which one.
         op: the graph operator that holds this call's weights, or None for a call without weights.
         inputs, output: names of activations.
-        fused: the activation folded into the output's range.
+        fused: the activation folded into the output's range; a clip is that range and costs nothing.
         kernel, stride, dilation: `(height, width)`; 1x1 where they mean nothing.
         pads: `(top, left, bottom, right)` applied by the kernel itself, or by a "pad" call.
         same_padding: the kernel's pads are TFLite's SAME; False is VALID (then "tflm" has no pads; a "c" kernel takes
@@ -63,6 +65,8 @@ class Call:
         flatten_from: a call whose weights follow a flattened map of more than one position: that map's graph shape
             `(channels, height, width)`. The graph orders such features channel first, the program position first, so
             an exporter permutes the input axis of the weights; None where both orders are one.
+        slope: of a leaky ReLU below 0.
+        start: of a slice, the first channel it takes; how many it takes is the output's affair.
     """
 
     kind: CallKind
@@ -78,6 +82,8 @@ class Call:
     weight_shape: tuple[int, ...] = ()
     channel_multiplier: int = 1
     flatten_from: tuple[int, int, int] | None = None
+    slope: float = 0.0
+    start: int = 0
 
     @property
     def out_channels(self) -> int:

@@ -9,17 +9,34 @@ tensor between convolutions may be counted in its own steps: its scale becomes 1
 that requantizes its sum. Not one int8 value changes. What it buys is bytes: a bias's scales, input x weight, are then
 the weight's own, and the file holds them once. Where ratios tie groups together (add, mul, a ReLU of its own) one group
 of the tied ones gets scale 1 and the others are measured in its steps. Scales stay physical where they mean something
-outside the network or to a nonlinear function: inputs, outputs, softmax, sigmoid, an explicit ReLU6.
+outside the network or to a nonlinear function: inputs, outputs, softmax, sigmoid, tanh, hard swish, a leaky ReLU, an
+explicit ReLU6. A clip is the range of int8 itself: its scale is such that -128 and 127 are its ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from targets.program import Fused, Program
+from targets.program import Call, Fused, Program
 
-_CLAMPED = frozenset({"conv", "dw", "fc", "add", "mul"})
-"""Kernels that make new values and can clamp them; all others hand values on within one scale group."""
+TINY = 2.0**-126  # the least normal float32
+
+_CLAMPED = frozenset({"conv", "dw", "fc", "add", "sub", "mul"})
+"""Kernels that make new values and can clamp them."""
+
+_NONLINEAR = frozenset({"softmax", "logistic", "tanh", "hard_swish", "leaky_relu", "requantize"})
+"""Kernels that make new values from physical ones; all others hand values on within one scale group."""
+
+
+def encoding_of(low: float, high: float) -> tuple[float, int]:
+    """Scale and zero point under which int8 covers [low, high], 0 being one of its values.
+
+    A range that is nothing but 0 gets a scale of 1.
+    """
+    scale = (high - low) / 255
+    if scale < TINY:
+        return 1.0, -128
+    return scale, max(-128, min(127, round(-128 - low / scale)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +74,13 @@ def scheme(program: Program) -> Scheme:
                 at_most_6[to] = False
                 if call.fused == "none":
                     rectified[to] = False
+            if call.fused == "clip":
+                physical[to], rectified[to] = True, _starts_at_0(program, call)
             if call.weight_shape:
                 filters[source] += call.out_channels
             else:
                 ties.append((source, to))
-                if kind == "add":
+                if kind != "mul":
                     ties.extend((group_of[name], to) for name in call.inputs[1:])
                 else:  # a product's scale is a product: the second factor keeps its own
                     physical[group_of[call.inputs[1]]] = True
@@ -71,19 +90,27 @@ def scheme(program: Program) -> Scheme:
                 physical[to] = True
             else:
                 at_most_6[to] = False
-        elif kind in ("softmax", "logistic"):
+        elif kind in _NONLINEAR:
             physical[source] = physical[to] = True
+            if kind not in ("softmax", "logistic"):
+                at_most_6[to], rectified[to] = False, kind == "requantize" and _starts_at_0(program, call)
 
     fused: list[Fused] = []
     for call in program.calls:
         to = group_of[call.output]
-        kept = call.fused
+        kept: Fused = "none" if call.fused == "clip" else call.fused
         if kept != "none" and call.kind in _CLAMPED and rectified[to] and (kept == "relu" or at_most_6[to]):
             kept = "none"
         if kept == "relu6":
             physical[to] = True
         fused.append(kept)
     return Scheme(_units(physical, filters, ties), tuple(rectified), tuple(at_most_6), tuple(fused))
+
+
+def _starts_at_0(program: Program, call: Call) -> bool:
+    """Is 0 the least value of a clip's range?"""
+    fixed = program.by_name[call.output].fixed
+    return fixed is not None and fixed[1] == -128
 
 
 def _units(physical: list[bool], filters: list[int], ties: list[tuple[int, int]]) -> tuple[int | None, ...]:

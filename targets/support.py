@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import NoReturn
 
 from search_spaces.errors import TargetError
 from search_spaces.graph import Op, Shape
@@ -20,6 +21,13 @@ def check_runtime(runtime: str) -> None:
     """Raises TargetError unless `runtime` is one the engine lowers to."""
     if runtime not in RUNTIMES:
         raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {runtime!r}")
+
+
+def refuse(op: Op, runtime: Runtime) -> NoReturn:
+    """Raises TargetError: no kernel of `runtime` computes an operator of this kind in int8."""
+    law = "no int8 kernel of this runtime computes it; retrain with another operator in its place"
+    kind = op["operator"] if op.kind == "onnx" else op.kind
+    raise TargetError(f"{kind} {op.name!r} cannot run on {runtime}: {law}")
 
 
 def check(call: Call, runtime: Runtime) -> None:
@@ -67,10 +75,10 @@ def check_orders(op: Op, orders: Sequence[Shape | None]) -> None:
 
 
 def check_unordered(op: Op, orders: Sequence[Shape | None]) -> None:
-    """Raises TargetError if a concat would join features flattened from maps of more than one position."""
+    """Raises TargetError if channels of features flattened from maps of more than one position would be told apart."""
     if any(orders):
-        law = "they lie position first on a device; concat the maps and flatten after it instead"
-        raise TargetError(f"concat {op.name!r} joins flattened maps {orders}: {law}")
+        law = f"they lie position first on a device; {op.kind} the maps and flatten after it instead"
+        raise TargetError(f"{op.kind} {op.name!r} reads flattened maps {orders}: {law}")
 
 
 def check_output(tensor: str, order: Shape | None) -> None:

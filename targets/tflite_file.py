@@ -57,7 +57,7 @@ class _File:
         self.tensors: list[int] = []  # one table may serve several activations
         self.operators: list[int] = []
         self.codes: dict[tuple[int, int], int] = {}
-        self.index: dict[object, int] = {}  # an activation's name, or paddings: the number of the tensor
+        self.index: dict[object, int] = {}  # an activation's name, or a setting: the number of the tensor
         for activation in program.activations:
             self.index[activation.name] = len(self.tensors)
             shape = self.add(INTS, 1, *activation.shape)
@@ -80,8 +80,9 @@ class _File:
         inputs = [self.index[name] for name in call.inputs]
         if call.op is not None:
             inputs += self.constants(call, call.op, self.has_unit_scale(source.scale_group))
-        elif call.kind == "pad":
-            inputs.append(self.paddings(call))
+        else:
+            output = self.program.by_name[call.output]
+            inputs += [self.setting(*given) for given in schema.settings_of(call, source.shape, output.shape)]
         operator = schema.operator_of(call.kind, fused, call.weight_shape, source.shape[-1])
         code = self.codes.setdefault(operator, len(self.codes))
         ends = add(INTS, *inputs), add(INTS, self.index[call.output])
@@ -93,7 +94,7 @@ class _File:
             options = add(schema.RESHAPE_OPTIONS, add(INTS, 1, *self.program.by_name[call.output].shape))
         else:
             window = call.kernel, call.stride, call.dilation, call.same_padding
-            options = add(*schema.options_of(call.kind, fused, *window, call.channel_multiplier))
+            options = add(*schema.options_of(call.kind, fused, *window, call.channel_multiplier, call.slope))
         if code:
             self.operators.append(add(schema.OPERATOR, code, *ends, options_type, options))
         else:
@@ -117,15 +118,15 @@ class _File:
         self.buffers += add(BLOB, size, (op, "weight")), add(BLOB, 4 * count, (op, "bias"))
         return first, first + 1
 
-    def paddings(self, call: Call) -> int:
-        """The tensor of a pad call's amounts, before and after on each axis; equal ones are one tensor."""
-        if call.pads not in self.index:
-            top, left, bottom, right = call.pads
-            self.index[call.pads] = len(self.tensors)
-            amounts = self.add(INTS, 4, 2), schema.INT32, len(self.buffers)
-            self.tensors.append(self.add(schema.PLAIN_CONSTANT, *amounts))
-            self.buffers.append(self.add(BLOB, 32, (0, 0, top, bottom, left, right, 0, 0)))
-        return self.index[call.pads]
+    def setting(self, shape: tuple[int, ...], values: tuple[int, ...]) -> int:
+        """The tensor of a call's setting, such as the amounts of a pad; equal ones are one tensor."""
+        key = shape, values
+        if key not in self.index:
+            self.index[key] = len(self.tensors)
+            form = self.add(INTS, *shape), schema.INT32, len(self.buffers)
+            self.tensors.append(self.add(schema.PLAIN_CONSTANT, *form))
+            self.buffers.append(self.add(BLOB, 4 * len(values), values))
+        return self.index[key]
 
     def finish(self) -> Draft:
         add, program = self.add, self.program

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from targets.flatbuffer import Node, layout, scalars
-from targets.program import CallKind, Fused
+from targets.program import Call, CallKind, Fused
 
 VERSION = 3
 IDENTIFIER = b"TFL3"
@@ -30,13 +30,22 @@ OPERATORS: dict[CallKind, tuple[int, int, int]] = {
     "softmax": (25, 2, 9),
     "logistic": (14, 2, 0),
     "relu": (19, 2, 0),
+    "sub": (41, 2, 28),
+    "leaky_relu": (98, 2, 75),
+    "hard_swish": (117, 1, 0),
+    "tanh": (28, 2, 0),
+    "requantize": (114, 2, 0),
+    "slice": (65, 2, 0),
+    "transpose": (39, 2, 0),
+    "resize_nearest": (97, 2, 74),
+    "resize_linear": (23, 3, 15),
 }
 """Of each kernel: the operator, its version, and the type of its options (0: it has none)."""
 
 _WITH_OPTIONS = frozenset(operator for operator, _, options in OPERATORS.values() if options)
 RELU6_OPERATOR = 21
 GROUPED_CONV_VERSION = 6  # the first whose filters may read fewer channels than there are
-FUSED: dict[Fused, int] = {"none": 0, "relu": 1, "relu6": 3}
+FUSED: dict[Fused, int] = {"none": 0, "relu": 1, "relu6": 3}  # a clip is a range, not an activation
 
 # Tables: slots and codes of the fields that are written, in the order in which nodes give the values.
 MODEL = layout((0, "I"), (1, "O"), (2, "O"), (4, "O"))  # version, operator codes, subgraphs, buffers
@@ -59,6 +68,8 @@ _POOL = ((0, "b"), (1, "i"), (2, "i"), (3, "i"), (4, "i"), (5, "b"))  # padding,
 _CONCAT = ((0, "i"), (1, "b"))  # axis, activation
 _CLAMP = ((0, "b"),)  # activation
 _SOFTMAX = ((0, "f"),)  # beta
+_LEAKY = ((0, "f"),)  # slope
+_LINEAR = ((3, "b"),)  # half-pixel centres
 
 
 def operator_of(kind: CallKind, fused: Fused, weight_shape: tuple[int, ...], channels: int) -> tuple[int, int]:
@@ -91,6 +102,7 @@ def options_of(
     dilation: tuple[int, int],
     same: bool,
     multiplier: int,
+    slope: float = 0.0,
 ) -> Node:
     """The options of a call; a reshape's hold a vector and are made elsewhere."""
     (height, width), valid, clamp = stride, int(not same), FUSED[fused]
@@ -103,8 +115,31 @@ def options_of(
         return scalars(_POOL, (valid, width, height, kernel[1], kernel[0], clamp), (0,) * 6)
     if kind == "concat":
         return scalars(_CONCAT, (-1, clamp), (0, 0))
-    if kind in ("fc", "add", "mul"):
+    if kind in ("fc", "add", "sub", "mul"):
         return scalars(_CLAMP, (clamp,), (0,))
     if kind == "softmax":
         return scalars(_SOFTMAX, (1.0,), (0.0,))
+    if kind == "leaky_relu":
+        return scalars(_LEAKY, (slope,), (0.0,))
+    if kind == "resize_linear":
+        return scalars(_LINEAR, (1,), (0,))
     return (EMPTY,)
+
+
+Constant = tuple[tuple[int, ...], tuple[int, ...]]
+"""Shape and values of an int32 tensor."""
+
+
+def settings_of(call: Call, source: tuple[int, ...], output: tuple[int, ...]) -> tuple[Constant, ...]:
+    """What a call takes as constant tensors behind its first input; `source` and `output` are shapes without batch."""
+    if call.kind == "pad":
+        top, left, bottom, right = call.pads
+        return (((4, 2), (0, 0, top, bottom, left, right, 0, 0)),)
+    rank = len(source) + 1
+    if call.kind == "slice":
+        return ((rank,), (*[0] * (rank - 1), call.start)), ((rank,), (1, *output))
+    if call.kind == "transpose":
+        return (((4,), (0, 1, 3, 2)),)
+    if call.kind in ("resize_nearest", "resize_linear"):
+        return (((2,), output[:2]),)
+    return ()

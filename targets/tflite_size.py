@@ -18,7 +18,6 @@ from targets.scales import scheme
 
 _ALWAYS = frozenset({schema.MODEL, schema.SUBGRAPH, schema.QUANTIZATION, schema.ACTIVATION, schema.EMPTY})
 _LISTS = 5  # vectors of tables: operator codes, subgraphs, tensors, operators, buffers
-_PADDINGS = 32  # bytes of a pad call's amounts: four axes, before and after
 
 
 def check_runtime(program: Program) -> None:
@@ -58,14 +57,14 @@ def file_size(program: Program) -> int:
     anchors: list[Anchor] = []
     stock = [0, 0, scales, 0]  # vectors that need no alignment, by their words modulo 4
     rest = 8 * scales  # their bytes
-    pads: dict[tuple[int, ...], int] = {}  # amounts -> number of the tensor
+    settings: dict[schema.Constant, int] = {}  # shape and values -> number of the tensor
     nodes: set[Node] = {(schema.EMPTY,)}
     for call, fused in zip(program.calls, facts.fused, strict=True):
         source = activations[call.inputs[0]]
         group = source.scale_group
         part = _part(
             call.kind, fused, call.weight_shape, call.kernel, call.stride, call.dilation, call.same_padding,
-            call.channel_multiplier, source.shape[-1], unit[group] == group,
+            call.channel_multiplier, call.slope, source.shape[-1], unit[group] == group,
         )  # fmt: skip
         parts.append(part)
         if part.anchors:
@@ -73,14 +72,15 @@ def file_size(program: Program) -> int:
             rest += part.rest
             stock[0] += 1
             stock[part.words & 3] += part.lists
-        elif call.kind == "pad":
-            number = pads.setdefault(call.pads, len(index) + len(anchors) + len(pads))
-            vectors.add((index[call.inputs[0]], number))
         else:
-            vectors.add(tuple([index[name] for name in call.inputs]))
+            numbers = [index[name] for name in call.inputs]
+            for given in schema.settings_of(call, source.shape, activations[call.output].shape):
+                number = settings.setdefault(given, len(index) + len(anchors) + len(settings))
+                numbers += (number,)
+            vectors.add(tuple(numbers))
             if call.kind == "reshape":
                 nodes.add((schema.RESHAPE_OPTIONS, activations[call.output].shape))
-    tensors, buffers = len(index) + len(anchors) + len(pads), 1 + len(anchors) + len(pads)
+    tensors, buffers = len(index) + len(anchors) + len(settings), 1 + len(anchors) + len(settings)
 
     codes = dict.fromkeys([part.code for part in parts])
     first = next(iter(codes))  # its number, 0, is a default and not written
@@ -92,13 +92,13 @@ def file_size(program: Program) -> int:
         vectors |= part.shapes
         zeros |= part.zeros
         layouts.add(schema.FIRST_OPERATOR if firsts and part.code == first else part.operator)
-    if pads:
+    if settings:
         layouts |= {schema.PLAIN_CONSTANT, BLOB_TABLE}
-        vectors.add((4, 2))
-        anchors += [blob_anchor(_PADDINGS)] * len(pads)
+        vectors |= {shape for shape, _ in settings}
+        anchors += [blob_anchor(4 * len(values)) for _, values in settings]
     layouts.update([node[0] for node in nodes])
     tables = sum([part.tables for part in parts]) - 4 * firsts + sum([node[0].size for node in nodes])
-    tables += schema.MODEL.size + schema.SUBGRAPH.size + schema.PLAIN_CONSTANT.size * len(pads)
+    tables += schema.MODEL.size + schema.SUBGRAPH.size + schema.PLAIN_CONSTANT.size * len(settings)
     tables += schema.ACTIVATION.size * len(described) + schema.QUANTIZATION.size * len(quantizations)
     tables += 4 * (_LISTS + 1 + len(codes) + tensors + len(parts) + buffers)
     for vector in vectors:
@@ -148,6 +148,7 @@ def _part(
     dilation: tuple[int, int],
     same: bool,
     multiplier: int,
+    slope: float,
     channels: int,
     unit_input: bool,
 ) -> _Part:
@@ -155,7 +156,7 @@ def _part(
     nodes = {schema.code(*code)}
     operator = schema.OPERATOR if schema.has_options(code) else schema.BARE_OPERATOR
     if schema.has_options(code) and kind != "reshape":
-        nodes.add(schema.options_of(kind, fused, kernel, stride, dilation, same, multiplier))
+        nodes.add(schema.options_of(kind, fused, kernel, stride, dilation, same, multiplier, slope))
     if not weight_shape:
         return _Part(code, operator, operator.size, frozenset(nodes))
     count = weight_shape[-1] if kind == "dw" else weight_shape[0]

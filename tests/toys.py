@@ -191,6 +191,44 @@ def every_kind() -> Toy:
     return graph, random_weights(graph, 5)
 
 
+def modern() -> Toy:
+    """What newer networks have: other activations, gates by clip, channels cut apart, shuffled, grouped and resized."""
+    net = Sketch(3, 16, 16)
+    net.conv("stem", 16)
+    stem = net.add("stem_act", "hard_swish")
+    net.add("squeeze", "global_avg_pool")
+    net.conv("reduce", 4, 1)
+    net.add("reduce_relu", "relu")
+    net.conv("expand", 16, 1)
+    gate = net.add("gate", "clip", low=0.0, high=1.0)
+    gated = net.add("gated", "mul", stem, gate)
+    left = net.add("left", "slice", gated, start=0, stop=8)
+    net.add("right", "slice", gated, start=8, stop=16)
+    net.conv("right_conv", 8)
+    right = net.add("right_act", "leaky_relu", slope=0.125)
+    less = net.add("less", "sub", left, right)
+    net.add("joined", "concat", left, less)
+    net.add("shuffled", "shuffle", groups=2)
+    net.conv("plain", 16, 1)
+    net.add("padded", "pad", pads=(0, 0, 1, 1))
+    net.pool("small", "avg_pool", 2, 2)
+    net.conv("grouped", 24, groups=2)
+    grouped = net.add("grouped_relu", "relu")
+    net.conv("map", 1)
+    net.add("map_act", "tanh")
+    masked = net.add("masked", "mul", grouped, "map_act")
+    net.conv("deep", 24, stride=2)
+    net.add("deep_clip", "clip", low=-1.0, high=4.0)
+    smooth = net.add("smooth", "resize", factor=(2, 2), mode="linear")
+    net.conv("deep2", 24, 1, stride=2, of=masked)
+    coarse = net.add("coarse", "resize", factor=(2, 2), mode="nearest")
+    net.add("sum", "add", smooth, coarse)
+    net.add("alone", "clip", low=0.0, high=2.0)
+    net.classifier(4)
+    graph = net.done()
+    return graph, random_weights(graph, 6)
+
+
 def toys() -> dict[str, Toy]:
     """The four networks that the edits are checked on by hand."""
     return {"chain": chain(), "residual": residual(), "depthwise": depthwise(), "concat": concat()}

@@ -20,6 +20,7 @@ from targets.scales import scheme
 OPSET, IR_VERSION = 17, 8
 BATCH = "n"
 NO_PADS = (0, 0, 0, 0)
+ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric"}
 
 
 def qdq_onnx(program: Program, quantized: Quantized) -> onnx.ModelProto:
@@ -50,6 +51,7 @@ class _Writer:
         self.constants: list[onnx.TensorProto] = []
         self.known: set[str] = set()
         self.padded: dict[str, tuple[str, tuple[int, int, int, int]]] = {}  # what a "pad" call made: of what, how much
+        self.apart = {call.inputs[0] for call in program.calls if call.kind == "transpose"}
         self.value = {program.input: f"{program.input}:value"}  # where an activation is read, if not under its name
         self.round(program.by_name[program.input], program.input)
 
@@ -92,7 +94,7 @@ class _Writer:
         ]
 
     def call(self, call: Call, fused: Fused) -> None:
-        if call.kind == "pad":
+        if call.kind == "pad" and self.program.by_name[call.output].tensor != call.output:  # a copy for one window
             self.padded[call.output] = call.inputs[0], call.pads
             return
         shape = self.program.by_name[call.inputs[0]].shape
@@ -116,27 +118,55 @@ class _Writer:
             else:
                 self.node("AveragePool", inputs, raw, **window)
         elif call.kind == "reshape":
-            self.reshape(inputs, raw, self.program.by_name[call.output].shape)
+            shape = self.program.by_name[call.output].shape
+            # Channels set apart, places x groups x members, are groups x members x places where channels come first.
+            order = (*shape[1:], shape[0]) if call.output in self.apart else _channels_first(shape)
+            self.reshape(inputs, raw, order)
         elif call.kind == "relu":
             self.clamp(inputs[0], raw, call.fused)
+        elif call.kind == "requantize":
+            raw = inputs[0]  # the rounding clamps
         else:
-            kind, attrs = {
+            others: dict[str, tuple[str, dict[str, Any]]] = {
                 "add": ("Add", {}),
+                "sub": ("Sub", {}),
                 "mul": ("Mul", {}),
                 "concat": ("Concat", {"axis": 1}),
                 "softmax": ("Softmax", {"axis": 1}),
                 "logistic": ("Sigmoid", {}),
-            }[call.kind]
-            self.node(kind, inputs, raw, **attrs)
+                "tanh": ("Tanh", {}),
+                "hard_swish": ("HardSwish", {}),
+                "leaky_relu": ("LeakyRelu", {"alpha": call.slope}),
+                "pad": ("Pad", {}),
+                "slice": ("Slice", {}),
+                "transpose": ("Transpose", {"perm": (0, 2, 1, 3)}),
+                "resize_nearest": ("Resize", {"mode": "nearest", "nearest_mode": "floor", **ASYMMETRIC}),
+                "resize_linear": ("Resize", {"mode": "linear"}),
+            }
+            kind, attrs = others[call.kind]
+            self.node(kind, inputs + self.settings(call), raw, **attrs)
         if call.kind != "relu" and fused != "none":
             raw = self.clamp(raw, f"{call.output}:clamped", fused)
         self.round(self.program.by_name[call.output], raw)
+
+    def settings(self, call: Call) -> list[str]:
+        """What ONNX takes as constant inputs behind the first."""
+        shape, output = (self.program.by_name[name].shape for name in (call.inputs[0], call.output))
+        given: list[np.ndarray] = []
+        if call.kind == "pad":
+            given = [np.array([0, 0, *call.pads[:2], 0, 0, *call.pads[2:]])]
+        elif call.kind == "slice":
+            given = [np.array([call.start]), np.array([call.start + output[-1]]), np.array([1])]
+        elif call.kind in ("resize_nearest", "resize_linear"):
+            factors = [1, 1, output[0] / shape[0], output[1] / shape[1]]
+            return ["", self.constant(f"{call.output}:scales", np.array(factors, np.float32))]
+        return [self.constant(f"{call.output}:setting{k}", values) for k, values in enumerate(given)]
 
     def reshape(self, inputs: list[str], output: str, shape: tuple[int, ...]) -> None:
         if len(shape) == 1:
             self.node("Flatten", inputs, output, axis=1)
         else:
-            target = self.constant(f"{output}:shape", np.array([0, *_channels_first(shape)], np.int64))
+            target = self.constant(f"{output}:shape", np.array([0, *shape], np.int64))
             self.node("Reshape", [*inputs, target], output)
 
     def clamp(self, source: str, output: str, fused: Fused) -> str:

@@ -150,11 +150,16 @@ def graph_of(kind: str, domain: str = "") -> onnx.ModelProto:
 
 @pytest.mark.parametrize(
     ("kind", "domain", "advice"),
-    [("Erf", "", ""), ("Loop", "", "control flow"), ("GridSample", "", ""), ("Swish", "my.ops", "standard ones")],
+    [("NonZero", "", ""), ("Loop", "", "control flow"), ("GridSample", "", ""), ("Swish", "my.ops", "standard ones")],
 )
 def test_an_operator_that_cannot_be_handled_is_named(desk: Desk, kind: str, domain: str, advice: str) -> None:
     onnx.save(graph_of(kind, domain), desk.model)
     desk.refused("odd_one", kind, advice, ";")
+
+
+def test_an_operator_without_an_int8_kernel_is_named(desk: Desk) -> None:
+    onnx.save(graph_of("Erf"), desk.model)
+    desk.refused("Erf 'b' cannot run on tflm", ";")
 
 
 def test_a_model_of_another_number_type(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from search_spaces.graph import Graph
 from search_spaces.to_onnx import to_onnx
 from tests import toys
 
-NETWORKS = {**toys.toys(), "every_kind": toys.every_kind()}
+NETWORKS = {**toys.toys(), "every_kind": toys.every_kind(), "modern": toys.modern()}
 EACH = pytest.mark.parametrize("name", NETWORKS)
 
 

@@ -103,10 +103,10 @@ def test_dead_channels_come_last_however_large_their_filters() -> None:
     assert order[channels.of["c1"][0]][-1] == 3
 
 
-@pytest.mark.parametrize("name", [*toys.toys(), "every_kind"])
+@pytest.mark.parametrize("name", [*toys.toys(), "every_kind", "modern"])
 @pytest.mark.parametrize("with_images", [True, False])
 def test_orders_are_permutations(name: str, with_images: bool) -> None:
-    graph, weights = {**toys.toys(), "every_kind": toys.every_kind()}[name]
+    graph, weights = {**toys.toys(), "every_kind": toys.every_kind(), "modern": toys.modern()}[name]
     channels = trace(graph)
     reference = Reference(graph, weights, toys.images(graph, 16)) if with_images else None
     order = importance(graph, weights, channels, reference)

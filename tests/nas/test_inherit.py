@@ -103,3 +103,21 @@ def test_dead_channels_can_go_without_a_trace(name: str) -> None:
     small = Student(space.apply(genome), inherit(space, genome, weights, order))
     x = toys.images(graph, 4)
     np.testing.assert_allclose(small.logits(x), Student(graph, weights).logits(x), atol=1e-5)
+
+
+def test_the_blocks_of_a_grouped_convolution_shrink_alike() -> None:
+    net = toys.Sketch(1, 4, 4)
+    net.conv("stem", 16)
+    net.conv("grouped", 32, groups=2)
+    net.classifier(2)
+    graph = net.done()
+    space = derive(graph, Declaration(depth=False, kernel=False))
+    genome = space.genome({"width:stem": 4, "width:grouped": 12})
+    cut = space.apply(genome)
+    assert [cut.shapes[name][0] for name in ("stem", "grouped")] == [8, 24]
+    assert cut.weight_shapes["grouped.weight"] == (24, 4, 3, 3)
+    order = {atom.id: np.arange(atom.size)[::-1] for atom in space.channels.atoms}  # the last are the most important
+    weights = inherit(space, genome, toys.random_weights(graph, 0), order)
+    whole = toys.random_weights(graph, 0)["grouped.weight"]
+    rows = [*range(4, 16), *range(20, 32)]
+    assert np.array_equal(weights["grouped.weight"], whole[rows][:, 4:8])

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from nas import quantize as under_test
-from nas.quantize import IMAGE, QuantizeError, calibrate, quantize, quantize_filters, quantize_range
+from nas.quantize import IMAGE, QuantizeError, calibrate, quantize, quantize_filters
 from targets.lower import lower
-from targets.scales import Scheme, scheme
-from tests.toys import Sketch, chain, depthwise, every_kind, images, random_weights, residual, toys
+from targets.scales import Scheme, encoding_of, scheme
+from tests.toys import Sketch, chain, depthwise, every_kind, images, modern, random_weights, residual, toys
 
 ONE = np.float32(1)
-TOYS = [*toys().items(), ("every_kind", every_kind())]
+TOYS = [*toys().items(), ("every_kind", every_kind()), ("modern", modern())]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ TOYS = [*toys().items(), ("every_kind", every_kind())]
     ],
 )
 def test_a_range_by_hand(low: float, high: float, scale: float, zero_point: int) -> None:
-    found = quantize_range(low, high)
+    found = encoding_of(low, high)
     assert found == (pytest.approx(scale), zero_point)
 
 

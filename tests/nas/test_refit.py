@@ -54,9 +54,9 @@ def test_what_the_inputs_leave_open_stays_as_it_was() -> None:
     assert b.item() == pytest.approx(1 - 21, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", [*toys.toys(), "every_kind"])
+@pytest.mark.parametrize("name", [*toys.toys(), "every_kind", "modern"])
 def test_the_original_is_left_as_it_is(name: str) -> None:
-    graph, weights = {**toys.toys(), "every_kind": toys.every_kind()}[name]
+    graph, weights = {**toys.toys(), "every_kind": toys.every_kind(), "modern": toys.modern()}[name]
     space = derive(graph, FREE)
     x = toys.images(graph, 64)
     found = refit(space, space.original, weights, Reference(graph, weights, x), {})
@@ -119,9 +119,9 @@ def test_fewer_rows_fit_nearly_as_well() -> None:
     assert some < 1.2 * every
 
 
-@pytest.mark.parametrize("name", [*toys.toys(), "every_kind"])
+@pytest.mark.parametrize("name", [*toys.toys(), "every_kind", "modern"])
 def test_random_genomes_fit(name: str) -> None:
-    graph, weights = {**toys.toys(), "every_kind": toys.every_kind()}[name]
+    graph, weights = {**toys.toys(), "every_kind": toys.every_kind(), "modern": toys.modern()}[name]
     space = derive(graph, FREE)
     order = importance(graph, weights, space.channels)
     reference = Reference(graph, weights, toys.images(graph, 16))

@@ -17,7 +17,7 @@ from search_spaces.space import derive
 from tests import toys
 from tests.toys import Sketch, Toy
 
-NETWORKS = {**toys.toys(), "every_kind": toys.every_kind()}
+NETWORKS = {**toys.toys(), "every_kind": toys.every_kind(), "modern": toys.modern()}
 COUNT = 16
 Make = Callable[[Student, int, dict[str, torch.Tensor]], Pass]
 

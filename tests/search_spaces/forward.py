@@ -30,6 +30,23 @@ def _run(op: Op, inputs: list[np.ndarray], weights: Mapping[str, np.ndarray]) ->
             return np.maximum(x, 0)
         case "relu6":
             return np.clip(x, 0, 6)
+        case "clip":
+            return np.clip(x, op["low"], op["high"])
+        case "leaky_relu":
+            return np.where(x < 0, op["slope"] * x, x)
+        case "hard_swish":
+            return x * np.clip(x / 6 + 0.5, 0, 1)
+        case "tanh":
+            return np.tanh(x)
+        case "sub":
+            return x - inputs[1]
+        case "pad":
+            top, left, bottom, right = op["pads"]
+            return np.pad(x, ((0, 0), (top, bottom), (left, right)))
+        case "slice":
+            return x[op["start"] : op["stop"]]
+        case "shuffle":
+            return x.reshape(op["groups"], -1, *x.shape[1:]).swapaxes(0, 1).reshape(x.shape)
         case "sigmoid":
             return 1 / (1 + np.exp(-x))
         case "add":

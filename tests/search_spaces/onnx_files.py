@@ -35,5 +35,5 @@ def file(
 
 
 def node(kind: str, inputs: str, output: str = "y", **attrs: Any) -> onnx.NodeProto:
-    """A node named after its output; `inputs` is split at blanks."""
-    return helper.make_node(kind, inputs.split(), [output], name=f"node_{output}", **attrs)
+    """A node named after its outputs; both are split at blanks, two of which leave an input out."""
+    return helper.make_node(kind, inputs.split(" "), output.split(), name=f"node_{output}", **attrs)

@@ -31,7 +31,9 @@ def random_graph(rng: np.random.Generator) -> Graph:
         equal = str(rng.choice([name for name, other in shapes.items() if other == shape]))
         gates = [name for name, other in shapes.items() if other == (shape[0], *(1 for _ in shape[1:]))]
         joins = [name for name, other in shapes.items() if other[1:] == shape[1:]]
-        kind = str(rng.choice(["conv", "pool", "pointwise", "affine", "add", "mul", "concat", "reduce"]))
+        masks = [name for name, other in shapes.items() if other == (1, *shape[1:])]
+        basic = ["conv", "pool", "pointwise", "affine", "add", "mul", "concat", "reduce"]
+        kind = str(rng.choice([*basic, "pad", "slice", "shuffle", "resize", "sub"]))
         name = next(names)
         if kind == "conv" and len(shape) == 3:
             attrs = {**window(shape), "groups": groups, "dilation": (1, 1), "out_channels": out}
@@ -47,13 +49,27 @@ def random_graph(rng: np.random.Generator) -> Graph:
         elif kind == "add":
             net.add(name, "add", source, equal)
         elif kind == "mul":
-            net.add(name, "mul", source, str(rng.choice([equal, *gates])))
+            net.add(name, "mul", source, str(rng.choice([equal, *gates, *masks])))
+        elif kind == "sub":
+            net.add(name, "sub", source, str(rng.choice([equal, *gates, *masks])))
+        elif kind == "pad" and len(shape) == 3:
+            net.add(name, "pad", source, pads=(1, *map(int, rng.integers(0, 3, 3))))
+        elif kind == "slice" and shape[0] > 1:
+            start = int(rng.integers(1, shape[0]))
+            net.add(name, "slice", source, start=start, stop=int(rng.integers(start + 1, shape[0] + 1)))
+        elif kind == "shuffle" and len(shape) == 3 and 1 < groups < shape[0]:
+            net.add(name, "shuffle", source, groups=groups)
+        elif kind == "resize" and len(shape) == 3 and min(shape[1:]) > 1 and max(shape[1:]) < 9:
+            factor = tuple(map(int, rng.integers(1, 3, 2)))
+            net.add(name, "resize", source, factor=factor, mode=str(rng.choice(["nearest", "linear"])))
         elif kind == "concat":
             net.add(name, "concat", source, *(str(one) for one in rng.choice(joins, int(rng.integers(0, 3)))))
         elif kind == "reduce" and len(shape) == 3:
             net.add(name, str(rng.choice(["global_avg_pool", "flatten"])), source)
         else:
-            net.add(name, str(rng.choice(["relu", "relu6", "sigmoid", "softmax"])), source)
+            act = str(rng.choice(["relu", "relu6", "sigmoid", "softmax", "clip", "leaky_relu", "hard_swish", "tanh"]))
+            settings = {"clip": {"low": -0.5, "high": 0.75}, "leaky_relu": {"slope": 0.25}}
+            net.add(name, act, source, **settings.get(act, {}))
         shapes = net.done().shapes
     outputs = rng.choice([op.name for op in net.ops], size=min(len(net.ops), int(rng.integers(1, 4))), replace=False)
     return net.done(*map(str, outputs))

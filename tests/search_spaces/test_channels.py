@@ -111,13 +111,58 @@ def test_a_gate_belongs_to_what_it_gates() -> None:
     assert names(channels, "excite") == names(channels, "stem")
 
 
-def test_a_grouped_convolution_freezes_what_it_reads_and_makes() -> None:
+def test_the_blocks_of_a_grouped_convolution_are_alike() -> None:
+    """8 channels in 2 groups of 4, 6 out in 2 of 3: one atom of 4 and one of 3, each there twice."""
     net = Sketch(1, 4, 4)
-    net.conv("stem", 4)
+    net.conv("stem", 8)
     net.conv("grouped", 6, groups=2)
     net.conv("free", 5)
     net.classifier(2)
-    assert [atom.name for atom in trace(net.done()).atoms if not atom.frozen] == ["free"]
+    channels = trace(net.done())
+    assert names(channels, "stem") == ["stem", "stem"]
+    assert names(channels, "grouped") == ["grouped", "grouped"]
+    assert {atom.name: atom.size for atom in channels.atoms if not atom.frozen} == {"stem": 4, "grouped": 3, "free": 5}
+
+
+def test_a_slice_cuts_an_atom_in_two() -> None:
+    """A stem of 8 of which the first 3 go one way and the others another."""
+    net = Sketch(1, 4, 4)
+    stem = net.conv("stem", 8)
+    left = net.add("left", "slice", stem, start=0, stop=3)
+    net.add("right", "slice", stem, start=3, stop=8)
+    right = net.conv("mixed", 4)
+    net.add("joined", "concat", left, right)
+    net.classifier(2)
+    channels = trace(net.done())
+    assert names(channels, "stem") == ["stem#0", "stem#1"]
+    assert names(channels, "left") == ["stem#0"]
+    assert names(channels, "joined") == ["stem#0", "mixed"]
+
+
+def test_channels_around_a_shuffle_stay_and_say_why() -> None:
+    net = Sketch(1, 4, 4)
+    net.conv("stem", 8)
+    net.add("shuffled", "shuffle", groups=2)
+    net.conv("free", 5)
+    net.classifier(2)
+    assert {atom.name: atom.frozen for atom in trace(net.done()).atoms} == {
+        "image": "the network's input",
+        "stem": "shuffle shuffled",
+        "shuffled": "shuffle shuffled",
+        "free": "",
+        "logits": "the network's output",
+    }
+
+
+def test_one_channel_meets_them_all() -> None:
+    net = Sketch(1, 4, 4)
+    wide = net.conv("wide", 8)
+    mask = net.conv("mask", 1)
+    net.add("masked", "mul", wide, mask)
+    net.classifier(2)
+    channels = trace(net.done())
+    assert names(channels, "masked") == ["wide"]
+    assert names(channels, "mask") == ["mask"]
 
 
 def test_unequal_spans_that_meet_are_frozen() -> None:

@@ -11,7 +11,7 @@ from search_spaces.errors import SpaceError
 
 
 def test_the_declarations_that_come_along() -> None:
-    assert declared() == ["mcu", "width-only"]
+    assert declared() == ["mcu", "mcu-wide", "npu", "width-only"]
     assert load_declaration("mcu") == Declaration(True, 4, 4, True, True, False)
     assert load_declaration("width-only") == Declaration(width=True, depth=False, kernel=False)
 
@@ -44,7 +44,8 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, text: str, law: str) 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
     with pytest.raises(
-        SpaceError, match=r"mcu, width-only or a \.toml file, got 'width_only'; did you mean 'width-only'"
+        SpaceError,
+        match=r"mcu, mcu-wide, npu, width-only or a \.toml file, got 'width_only'; did you mean 'width-only'",
     ):
         load_declaration("width_only")
 

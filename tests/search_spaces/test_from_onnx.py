@@ -6,15 +6,18 @@ import numpy as np
 import onnx
 import pytest
 
-from search_spaces.errors import ModelError, UnsupportedOp
+from search_spaces.errors import ModelError
 from search_spaces.from_onnx import parse
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Op
 from search_spaces.to_onnx import to_onnx
 from tests.search_spaces.onnx_files import RNG, file, node, normal
 from tests.search_spaces.random_graphs import random_graph
 from tests.toys import images, random_weights, run_onnx
 
 Parsed = tuple[Graph, dict[str, np.ndarray]]
+
+
+GRID_OF_SIX = Graph("x", (2, 6, 6), (Op.make("y", "relu", "x"),), ("y",))
 
 
 def kinds(graph: Graph) -> list[str]:
@@ -26,7 +29,9 @@ def assert_same_values(model: onnx.ModelProto, x: np.ndarray | None = None) -> P
     graph, weights = parse(model)
     x = images(graph, 3) - 0.5 if x is None else x
     before = run_onnx(model, x)
-    if x.shape[1:] != graph.input_shape:
+    if x.ndim == 3:
+        x = x[:, :, None]
+    elif x.shape[1:] != graph.input_shape:
         x = x.transpose(0, 3, 1, 2)
     after = run_onnx(to_onnx(graph, weights), x)
     assert len(before) == len(after)
@@ -144,10 +149,32 @@ def test_zeros_pad_a_max_pool_of_values_that_are_never_negative() -> None:
     after_relu = [node("Relu", "x", "r"), node("Pad", "r pads", "p"), node("MaxPool", "p", **window)]
     graph, _ = assert_same_values(file(after_relu, pads=pads))
     assert graph.ops[-1]["pads"] == (1, 1, 1, 1)
-    with pytest.raises(UnsupportedOp, match="Pad 'p' is read by max_pool 'y', which cannot pad"):
-        parse(file([node("Pad", "x pads", "p"), node("MaxPool", "p", **window)], pads=pads))
-    with pytest.raises(UnsupportedOp, match="which cannot pad"):  # a window of 1 would see padding alone
-        parse(file([*after_relu[:2], node("MaxPool", "p", kernel_shape=[1, 1], strides=[2, 2])], pads=pads))
+    stays = [node("Pad", "x pads", "p"), node("MaxPool", "p", **window)]
+    assert kinds(assert_same_values(file(stays, pads=pads))[0]) == ["pad", "max_pool"]
+    alone = [*after_relu[:2], node("MaxPool", "p", kernel_shape=[1, 1], strides=[2, 2])]
+    assert kinds(assert_same_values(file(alone, pads=pads))[0]) == ["relu", "pad", "max_pool"]  # windows of padding
+
+
+def test_a_pad_that_nobody_takes_over_stays() -> None:
+    nodes = [node("Pad", "x pads", "p"), node("Conv", "p w", "c"), node("Sigmoid", "p", "s")]
+    graph, _ = assert_same_values(
+        file(nodes, outputs=("c", "s", "p"), pads=np.array([0, 0, 1, 0, 0, 0, 0, 2]), w=normal(3, 2, 3, 3))
+    )
+    assert sorted(kinds(graph)) == ["conv", "pad", "sigmoid"]
+    assert graph.by_name["c"]["pads"] == (1, 0, 0, 2)
+
+
+def test_padding_that_an_average_counts_is_a_pad_of_its_own() -> None:
+    pool = node("AveragePool", "x", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], count_include_pad=1)
+    assert kinds(assert_same_values(file([pool]))[0]) == ["pad", "avg_pool"]
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize("side", [5, 6, 7, 8])
+def test_ceil_mode_keeps_the_part_of_a_window(kind: str, side: int) -> None:
+    for kernel, stride, pads in ((3, 2, 0), (2, 2, 0), (3, 2, 1), (2, 3, 0)):
+        pool = node(kind, "x", kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pads] * 4, ceil_mode=1)
+        assert_same_values(file([pool], ("n", 2, side, side)))
 
 
 @pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
@@ -224,7 +251,187 @@ def test_a_gate_stands_on_the_right() -> None:
     assert assert_same_values(file(nodes))[0].by_name["y"].inputs == ("x", "s")
 
 
+# Functions that exporters take apart
+
+
+def test_a_hard_sigmoid_folds_into_the_layer_before_it() -> None:
+    """clip(x / 6 + 0.5) of a convolution is a clip of another convolution."""
+    nodes = [node("Conv", "x w b", "c"), node("HardSigmoid", "c", alpha=1 / 6, beta=0.5)]
+    graph, _ = assert_same_values(file(nodes, w=5 * normal(3, 2, 1, 1), b=normal(3)))
+    assert [(op.kind, dict(op.attrs).get("high")) for op in graph.ops] == [("conv", None), ("clip", 1.0)]
+
+
+@pytest.mark.parametrize("order", ["x * relu6(x + 3) / 6", "x * hard_sigmoid(x)", "relu6(x + 3) / 6 * x"])
+def test_a_hard_swish_in_any_order(order: str) -> None:
+    shifted = [node("Add", "x three", "a"), node("Clip", "a zero six", "c")]
+    nodes = {
+        "x * relu6(x + 3) / 6": [*shifted, node("Mul", "x c", "m"), node("Div", "m six")],
+        "x * hard_sigmoid(x)": [node("HardSigmoid", "x", "h", alpha=1 / 6, beta=0.5), node("Mul", "x h")],
+        "relu6(x + 3) / 6 * x": [*shifted, node("Div", "c six", "d"), node("Mul", "d x")],
+    }[order]
+    graph, _ = assert_same_values(file(nodes, zero=0.0, three=3.0, six=6.0), 9 * images(GRID_OF_SIX, 3) - 4)
+    assert kinds(graph) == ["hard_swish"]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["half of x first", "half of all last"])
+def test_a_gelu_by_erf(first: bool) -> None:
+    inner = [node("Div", "x root", "d"), node("Erf", "d", "e"), node("Add", "e one", "a")]
+    ends = (
+        [node("Mul", "x half", "h"), node("Mul", "h a")] if first else [node("Mul", "x a", "m"), node("Mul", "m half")]
+    )
+    graph, _ = assert_same_values(file([*inner, *ends], root=2**0.5, one=1.0, half=0.5), 9 * images(GRID_OF_SIX, 3) - 4)
+    assert [(op.kind, op.attrs) for op in graph.ops] == [("gelu", (("tanh", False),))]
+
+
+def test_a_gelu_by_tanh() -> None:
+    nodes = [
+        node("Pow", "x three", "cube"),
+        node("Mul", "cube small", "s"),
+        node("Add", "x s", "t"),
+        node("Mul", "t root", "u"),
+        node("Tanh", "u", "v"),
+        node("Add", "v one", "w"),
+        node("Mul", "x half", "h"),
+        node("Mul", "h w"),
+    ]
+    constants = {"three": 3.0, "small": 0.044715, "root": (2 / np.pi) ** 0.5, "one": 1.0, "half": 0.5}
+    graph, _ = assert_same_values(file(nodes, **constants), 9 * images(GRID_OF_SIX, 3) - 4)
+    assert [(op.kind, op.attrs) for op in graph.ops] == [("gelu", (("tanh", True),))]
+
+
+def test_a_swish_is_a_gate() -> None:
+    nodes = [node("Sigmoid", "x", "s"), node("Mul", "x s")]
+    assert kinds(assert_same_values(file(nodes))[0]) == ["sigmoid", "mul"]
+
+
+def test_activations_with_settings() -> None:
+    nodes = [
+        node("LeakyRelu", "x", "a", alpha=0.2),
+        node("PRelu", "x same", "b"),
+        node("PRelu", "x each", "c"),
+        node("Clip", "x low high", "d"),
+        node("HardSwish", "x", "e"),
+        node("Tanh", "x", "f"),
+        node("Elu", "x", "g", alpha=0.5),
+        node("Softplus", "x", "h"),
+    ]
+    model = file(nodes, outputs=tuple("abcdefgh"), same=0.3, each=[[[0.1]], [[0.4]]], low=-1.0, high=2.0)
+    graph, _ = assert_same_values(model, 9 * images(GRID_OF_SIX, 3) - 4)
+    assert graph.by_name["b"]["slope"] == pytest.approx(0.3)
+    assert graph.by_name["c"].kind == "add"
+
+
+# Channels taken apart
+
+
+def test_split_and_slice_cut_channels() -> None:
+    nodes = [
+        node("Split", "x", "a b", axis=1),
+        node("Split", "x sizes", "c d", axis=1),
+        node("Slice", "x start end axes", "e"),
+        node("Slice", "x first last axes", "f"),
+    ]
+    model = file(
+        nodes,
+        ("n", 6, 3, 3),
+        tuple("abcdef"),
+        sizes=np.array([2, 4]),
+        start=np.array([-2]),
+        end=np.array([2**40]),
+        axes=np.array([1]),
+        first=np.array([1]),
+        last=np.array([-3]),
+    )
+    graph, _ = assert_same_values(model)
+    found = {name: (graph.by_name[name]["start"], graph.by_name[name]["stop"]) for name in "abcdef"}
+    assert found == {"a": (0, 3), "b": (3, 6), "c": (0, 2), "d": (2, 6), "e": (4, 6), "f": (1, 3)}
+
+
+def test_a_channel_shuffle() -> None:
+    """Six channels in two groups, 0 1 2 | 3 4 5, become 0 3 1 4 2 5."""
+    nodes = [
+        node("Reshape", "x apart", "a"),
+        node("Transpose", "a", "t", perm=[0, 2, 1, 3, 4]),
+        node("Reshape", "t whole"),
+    ]
+    model = file(nodes, ("n", 6, 3, 3), apart=np.array([-1, 2, 3, 3, 3]), whole=np.array([-1, 6, 3, 3]))
+    graph, _ = assert_same_values(model)
+    assert [(op.kind, op["groups"]) for op in graph.ops] == [("shuffle", 2)]
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize_by_whole_factors(mode: str) -> None:
+    place = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"} if mode == "nearest" else {}
+    by_scale = node("Resize", "x  scales", "a", mode=mode, **place)
+    by_size = node("Resize", "x   sizes", "b", mode=mode, **place)
+    model = file([by_scale, by_size], outputs=("a", "b"), scales=[1.0, 1, 2, 3], sizes=np.array([1, 2, 12, 18]))
+    graph, _ = parse(model)
+    assert graph.by_name["a"]["factor"] == graph.by_name["b"]["factor"] == (2, 3)
+    x = images(graph, 1)
+    for one, other in zip(run_onnx(model, x), run_onnx(to_onnx(graph, {}), x), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_maps_that_are_repeated() -> None:
+    """C x H x W with C x 1 x 1 and with 1 x H x W."""
+    nodes = [
+        node("GlobalAveragePool", "x", "g"),
+        node("Conv", "x w", "m"),
+        node("Add", "g x", "a"),
+        node("Sub", "x g", "b"),
+        node("Mul", "m x", "c"),
+    ]
+    graph, _ = assert_same_values(file(nodes, outputs=tuple("abc"), w=normal(1, 2, 1, 1)))
+    assert graph.by_name["a"].inputs == ("x", "g")
+    assert graph.by_name["c"].inputs == ("x", "m")
+
+
+# Series
+
+
+def test_a_series_is_a_map_of_height_one() -> None:
+    nodes = [
+        node("Conv", "x w b", "c", pads=[2, 1], strides=[2]),
+        node("BatchNormalization", "c four four four four", "n"),
+        node("Relu", "n", "r"),
+        node("MaxPool", "r", "p", kernel_shape=[3], strides=[2]),
+        node("Conv", "p dw", "d", group=4, dilations=[2], pads=[2, 2]),
+        node("ReduceMean", "d", "m", axes=[2], keepdims=0),
+        node("Gemm", "m v"),
+    ]
+    constants = {
+        "w": normal(4, 3, 5),
+        "b": normal(4),
+        "four": np.abs(normal(4)),
+        "dw": normal(4, 1, 3),
+        "v": normal(4, 2),
+    }
+    graph, _ = assert_same_values(file(nodes, ("n", 3, 30), **constants), normal(3, 3, 30))
+    assert graph.input_shape == (3, 1, 30)
+    assert graph.by_name["d"]["kernel"] == (1, 3)
+
+
+def test_a_series_that_is_flattened_keeps_its_order() -> None:
+    nodes = [node("Conv", "x w", "c"), node("Flatten", "c", "f"), node("Gemm", "f v")]
+    assert_same_values(file(nodes, ("n", 2, 9), w=normal(3, 2, 3), v=normal(21, 4)), normal(2, 2, 9))
+
+
 # Axes
+
+
+def test_linear_layers_on_maps_that_stand_channels_last() -> None:
+    """As a ConvNeXt has them: they are 1x1 convolutions."""
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        node("MatMul", "t w", "m"),
+        node("Add", "m b", "a"),
+        node("Relu", "a", "r"),
+        node("Mul", "r scale", "s"),
+        node("Transpose", "s", "u", perm=[0, 3, 1, 2]),
+        node("Conv", "u k"),
+    ]
+    model = file(nodes, w=normal(2, 5), b=normal(5), scale=normal(5), k=normal(3, 5, 1, 1))
+    assert kinds(assert_same_values(model)[0]) == ["conv", "relu", "conv"]
 
 
 def test_shape_arithmetic_is_a_flatten() -> None:

@@ -52,6 +52,37 @@ def test_a_declaration_says_which_genes_there_are() -> None:
     assert {gene.original for gene in grown.genes} == {3}
 
 
+def test_layers_whose_channels_stay_say_why() -> None:
+    """1 -> 8 shuffled -> 4 -> 2: the stem stands between the input and the shuffle; 4 channels are the least."""
+    net = Sketch(1, 4, 4)
+    net.conv("stem", 8)
+    net.add("shuffled", "shuffle", groups=2)
+    net.conv("narrow", 4)
+    net.classifier(2)
+    assert space_of(net.done()).fixed() == [
+        {"operator": "stem", "parameters": 80, "why": "the network's input; shuffle shuffled"},
+        {"operator": "narrow", "parameters": 292, "why": "shuffle shuffled; 4 channels are the least"},
+        {"operator": "logits", "parameters": 10, "why": "4 channels are the least; the network's output"},
+    ]
+    assert space_of(toys.chain()[0]).fixed() == []
+
+
+def test_a_slice_moves_with_the_channels_before_it() -> None:
+    """12 channels of which the last 8 go on: after a cut to 4 of the first 4 and 4 of the last 8, channels 4 to 8."""
+    net = Sketch(1, 4, 4)
+    stem = net.conv("stem", 16)
+    first = net.add("first", "slice", stem, start=0, stop=8)
+    net.add("second", "slice", stem, start=8, stop=16)
+    second = net.conv("mixed", 8)
+    net.add("joined", "concat", first, second)
+    net.classifier(2)
+    space = derive(net.done(), Declaration(depth=False, kernel=False))
+    cut = space.apply(space.genome({"width:stem#0": 8, "width:stem#1": 4, "width:mixed": 4}))
+    assert cut.by_name["stem"]["out_channels"] == 12
+    assert (cut.by_name["second"]["start"], cut.by_name["second"]["stop"]) == (8, 12)
+    assert cut.shapes["joined"] == (12, 4, 4)
+
+
 def test_the_original_is_the_original() -> None:
     for graph, _ in (*toys.toys().values(), toys.every_kind()):
         space = space_of(graph)

@@ -50,10 +50,10 @@ def check(space: SearchSpace, genome: Genome, *, rng: np.random.Generator) -> No
     assert made.params > 0
 
 
-@pytest.mark.parametrize("name", ["chain", "residual", "depthwise", "concat", "every_kind"])
+@pytest.mark.parametrize("name", ["chain", "residual", "depthwise", "concat", "every_kind", "modern"])
 def test_random_genomes_of_the_toys_build_and_inherit(name: str) -> None:
     rng = np.random.default_rng(0)
-    space = derive((toys.toys() | {"every_kind": toys.every_kind()})[name][0], GROWING)
+    space = derive((toys.toys() | {"every_kind": toys.every_kind(), "modern": toys.modern()})[name][0], GROWING)
     for _ in range(200):
         genome = space.sample(rng=rng)
         check(space, genome, rng=rng)

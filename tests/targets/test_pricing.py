@@ -8,16 +8,17 @@ import pytest
 from search_spaces.declare import load_declaration
 from search_spaces.graph import Graph, Op
 from search_spaces.space import derive
-from targets import core, lower
+from targets import core, lower, lowering
 from targets.cost import estimate
 from targets.device import load_device
 from targets.pricing import Pricer
 from targets.program import Runtime
 from tests.targets.networks import mobilenet_v1
-from tests.toys import every_kind, toys
+from tests.toys import every_kind, modern, toys
 
 GRAPHS = {name: toy[0] for name, toy in toys().items()} | {
     "every_kind": every_kind()[0],
+    "modern": modern()[0],
     "mobilenet": mobilenet_v1(),
 }
 
@@ -37,7 +38,7 @@ def test_price_equals_the_estimate_of_the_network(name: str, runtime: Runtime) -
     genomes = [space.original, *(space.sample(rng=rng) for _ in range(30))]
     pricer = Pricer(space, device, runtime)
     prices = [pricer.price(genome) for genome in genomes]
-    for memory in (lower._shape, lower._conv_calls, lower._activation, lower.window_padding, core._cost):
+    for memory in (lowering.shape_of, lower._conv_calls, lowering._activation, lower.window_padding, core._cost):
         memory.cache_clear()
     for genome, price in zip(reversed(genomes), reversed(prices), strict=True):
         assert estimate(afresh(space.apply(genome)), device, runtime) == price

@@ -18,9 +18,9 @@ from targets.tflite_file import file_size, write
 from tests.litert import model
 from tests.search_spaces.random_networks import random_network
 from tests.targets.networks import mobilenet_v1
-from tests.toys import Sketch, chain, depthwise, every_kind, toys
+from tests.toys import Sketch, chain, depthwise, every_kind, modern, toys
 
-NETWORKS = {name: graph for name, (graph, _) in toys().items()} | {"every_kind": every_kind()[0]}
+NETWORKS = {name: graph for name, (graph, _) in toys().items()} | {"every_kind": every_kind()[0], "modern": modern()[0]}
 
 
 def data_for(program: Program, seed: int = 0) -> dict[Role, np.ndarray]:
