@@ -40,6 +40,7 @@ Model = Annotated[
     str | None,
     typer.Option(help="An .onnx file, or package.module:function that returns a torch module.", rich_help_panel=WHAT),
 ]
+InputShape = Annotated[str | None, typer.Option(help="3x96x96, where the file leaves it open.", rich_help_panel=WHAT)]
 ModelFile = Annotated[Path | None, typer.Argument(help="An .onnx file; without one, the bundled quickstart.")]
 MaxSize = Annotated[
     str | None, typer.Option(help="The .tflite file. 1 KB is 1024 bytes. Default 256KB.", rich_help_panel=LIMITS)
@@ -53,7 +54,8 @@ Target = Annotated[
 ]
 RuntimeName = Annotated[str | None, typer.Option(help="tflm or c. Default tflm.", rich_help_panel=DEVICE)]
 Space = Annotated[
-    str | None, typer.Option(help="What may change: mcu, width-only, or a TOML file.", rich_help_panel=SEARCH)
+    str | None,
+    typer.Option(help="What may change: mcu, mcu-wide, width-only, npu, or a TOML file.", rich_help_panel=SEARCH),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -89,6 +91,11 @@ def optimize(
     data: Annotated[
         str | None,
         typer.Option(help="A folder of class folders, an .npz, or package.module:function.", rich_help_panel=WHAT),
+    ] = None,
+    input_shape: InputShape = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(help="What it expects of images in [0, 1]: imagenet, or MEAN/STD.", rich_help_panel=WHAT),
     ] = None,
     max_size: MaxSize = None,
     max_drop: Annotated[
@@ -134,7 +141,8 @@ def optimize(
     smallest proven one chosen, and a report. Without --model and --data it fits the bundled MobileNetV1.
     """
     flags = {
-        "model": model, "weights": weights, "data": data, "max_size": max_size, "max_drop": max_drop,
+        "model": model, "weights": weights, "data": data, "input_shape": input_shape, "normalize": normalize,
+        "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
         "target": target, "runtime": runtime, "space": space, "budget": budget, "workers": workers,
         "address": address, "strategy": strategy, "seed": seed, "out": out, "resume": resume or None,
@@ -161,6 +169,7 @@ def optimize(
 @_guarded
 def space_command(
     model: ModelFile = None,
+    input_shape: InputShape = None,
     max_size: MaxSize = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -174,7 +183,7 @@ def space_command(
     """Show what may change in a model, before and after the limits."""
     flags = {
         "max_size": max_size, "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency,
-        "max_energy": max_energy, "target": target, "runtime": runtime, "space": space,
+        "max_energy": max_energy, "target": target, "runtime": runtime, "space": space, "input_shape": input_shape,
     }  # fmt: skip
     config = resolve(flags)
     from nas import listing
@@ -182,7 +191,9 @@ def space_command(
 
     device = listing.load_device(config.target)
     limits = with_device(config.limits, device)
-    whole, cut = listing.cut_space(listing.original(model), config.space, device, config.runtime, limits)
+    whole, cut = listing.cut_space(
+        listing.original(model, config.parsed_input_shape), config.space, device, config.runtime, limits
+    )
     if as_json:
         _print_json(listing.space_record(whole, cut))
     else:
@@ -191,13 +202,17 @@ def space_command(
 
 @_guarded
 def cost_command(
-    model: ModelFile = None, target: Target = None, runtime: RuntimeName = None, as_json: Json = False
+    model: ModelFile = None,
+    input_shape: InputShape = None,
+    target: Target = None,
+    runtime: RuntimeName = None,
+    as_json: Json = False,
 ) -> None:
     """Price a model as int8 on a device, layer by layer, without training anything."""
-    config = resolve({"target": target, "runtime": runtime})
+    config = resolve({"target": target, "runtime": runtime, "input_shape": input_shape})
     from nas import listing
 
-    device, graph = listing.load_device(config.target), listing.original(model)
+    device, graph = listing.load_device(config.target), listing.original(model, config.parsed_input_shape)
     if as_json:
         _print_json(listing.cost_record(graph, device, config.runtime))
     else:

@@ -28,6 +28,7 @@ from nas.objectives import (
     parse_size,
 )
 from search_spaces.errors import InputError, TargetError
+from search_spaces.preprocessing import Statistics, parse_normalize, parse_shape
 from targets.program import RUNTIMES, Runtime
 
 CONFIG_FILE = "config.toml"
@@ -46,6 +47,8 @@ class RunConfig:
         model: a `.onnx` or `package.module:function`; None is the bundled quickstart.
         weights: safetensors or a `weights_only` checkpoint for a model given as a function.
         data: a folder of class folders, an `.npz`, or `package.module:function`; None is the quickstart's.
+        input_shape: of a model whose file leaves it open, "3x96x96"; "" = the file says.
+        normalize: what the original expects of images in [0, 1], "imagenet" or "0.5/0.5"; "" = nothing.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.
@@ -67,6 +70,8 @@ class RunConfig:
     model: str | None = None
     weights: str | None = None
     data: str | None = None
+    input_shape: str = ""
+    normalize: str = ""
     max_size: str = "256KB"
     max_drop: str = "2%"
     max_ram: str = ""
@@ -85,7 +90,7 @@ class RunConfig:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        _ = self.limits, self.parsed_budget
+        _ = self.limits, self.parsed_budget, self.parsed_input_shape, self.statistics
         if self.runtime not in RUNTIMES:
             raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
         if self.strategy not in STRATEGIES:
@@ -118,6 +123,15 @@ class RunConfig:
     @property
     def parsed_budget(self) -> Budget:
         return parse_budget(self.budget)
+
+    @property
+    def parsed_input_shape(self) -> tuple[int, ...] | None:
+        return parse_shape(self.input_shape) if self.input_shape else None
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and standard deviation that the original's images are brought to."""
+        return parse_normalize(self.normalize) if self.normalize else None
 
     @property
     def folder(self) -> Path:

@@ -79,7 +79,8 @@ def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: in
     Args:
         spec: None for the bundled quickstart; an `.npz`; a folder of class folders; `package.module:function`; the
             arrays themselves; or what `data_sources.read` returned. Arrays are `x_train, y_train` and `x_val, y_val`
-            and/or `x_test, y_test`, or the four splits by name (`x_search_val`, `x_final_val`).
+            and/or `x_test, y_test`, or the four splits by name (`x_search_val`, `x_final_val`); `groups_val` and the
+            like say who each row belongs to (a person, a machine), and no group is then cut by a split made here.
         input_shape: the model's input without the batch axis, `(C, H, W)` or `(features,)`.
         classes: the model's number of outputs.
         seed: of the split, where one has to be made.
@@ -89,7 +90,10 @@ def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: in
     """
     source = data_sources.read(spec, input_shape, seed=seed)
     given = [part for part in PARTS if f"x_{part}" in source.arrays or f"y_{part}" in source.arrays]
-    splits, notes = four({part: _pair(source.arrays, part, input_shape, classes) for part in given}, seed=seed)
+    pairs = {part: _pair(source.arrays, part, input_shape, classes) for part in given}
+    groups = {part: _groups(source.arrays[f"groups_{part}"], part, pairs) for part in _grouped(source.arrays)}
+    splits, notes = four(pairs, seed=seed, groups=groups)
+    notes += _met_before(groups)
     _check_scale(splits)
     for split in SPLITS:
         notes += _check_labels(split, splits[split][1], classes)
@@ -119,6 +123,8 @@ def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], c
     x, y = np.asarray(arrays[f"x_{split}"]), np.asarray(arrays[f"y_{split}"])
     if x.ndim == len(input_shape) and len(input_shape) == 3 and input_shape[0] == 1:
         x = x[:, None]  # N x H x W holds the one channel already
+    if x.ndim == 3 and tuple(input_shape) == (x.shape[1], 1, x.shape[2]):
+        x = x[:, :, None]  # a series, N x C x length, is a map of height 1
     if x.shape[1:] != tuple(input_shape):
         law = f"must be N x {_by(input_shape)} as the model's input"
         raise DataError(f"x_{split} {law}, {_shape_advice(x, input_shape)}")
@@ -136,6 +142,28 @@ def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], c
         worst = int(y.min() if y.min() < 0 else y.max())
         raise DataError(f"y_{split} must lie in 0..{classes - 1} (the model has {classes} outputs), got {worst}")
     return _values(x, split), y
+
+
+def _grouped(arrays: Mapping[str, Any]) -> list[str]:
+    return [part for part in PARTS if f"groups_{part}" in arrays]
+
+
+def _groups(given: Any, part: str, pairs: Mapping[str, Pair]) -> np.ndarray:
+    """Who each row of a part belongs to."""
+    found = np.asarray(given)
+    if part not in pairs or found.shape != (len(pairs[part][1]),):
+        rows = len(pairs[part][1]) if part in pairs else 0
+        raise DataError(f"groups_{part} must name one group for each of {rows} rows, got shape {found.shape}")
+    return found
+
+
+def _met_before(groups: Mapping[str, np.ndarray]) -> list[str]:
+    """A sentence if a group of the training rows is in another part as well."""
+    known = set(groups.get("train", np.empty(0)).tolist())
+    shared = sorted({str(g) for part, g in groups.items() if part != "train" for g in g.tolist() if g in known})
+    if not shared:
+        return []
+    return [f"groups {', '.join(shared[:4])} are in x_train and elsewhere: drops look smaller than on new ones."]
 
 
 def _values(x: np.ndarray, split: str) -> np.ndarray:

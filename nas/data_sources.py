@@ -67,15 +67,16 @@ def read(spec: Spec, input_shape: tuple[int, ...] | None, *, seed: int) -> Sourc
     if path.is_dir():
         return _folder(path, input_shape, seed=seed)
     if not path.exists():
-        raise DataError(f"data {spec!r} does not exist; give a folder, an .npz, or package.module:function")
-    return _npz(path)
+        law = "give a folder, an .npz, a .csv, or package.module:function"
+        raise DataError(f"data {spec!r} does not exist; {law}")
+    return _csv(path, input_shape) if path.suffix.lower() == ".csv" else _npz(path)
 
 
 def _named(arrays: Mapping[str, Any], name: str) -> Source:
-    known = {f"{axis}_{part}" for axis in "xy" for part in PARTS}
+    known = {f"{axis}_{part}" for axis in ("x", "y", "groups") for part in PARTS}
     unknown = sorted(key for key in arrays if key not in known)
     notes = (f"ignored in {name}: {', '.join(unknown)}.",) if unknown else ()
-    if not known & set(arrays):
+    if not any(f"x_{part}" in arrays for part in PARTS):
         raise DataError(f"{name} must hold x_train, y_train, x_val, ..., got {', '.join(unknown) or 'nothing'}")
     return Source(arrays, name, notes)
 
@@ -93,6 +94,44 @@ def _npz(path: Path) -> Source:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path} is damaged ({reason}); write it again with numpy.savez") from None
     return _named(arrays, path.name)
+
+
+def _csv(path: Path, input_shape: tuple[int, ...] | None) -> Source:
+    """One row a sample: columns `split` (train, val or test), `label`, perhaps `group`, and all others the values.
+
+    The values of a series stand channel by channel, as N x C x length does when it is flattened.
+    """
+    from nas.tables import read_columns  # imports pandas
+
+    columns = read_columns(path)
+    missing = [name for name in ("split", "label") if name not in columns]
+    if missing:
+        raise DataError(f"{path} must have the columns split and label, {' and '.join(missing)} is missing")
+    split = columns.pop("split").astype(str)
+    label, group = columns.pop("label"), columns.pop("group", None)
+    if label.dtype.kind not in "iu":
+        names, label = np.unique(label.astype(str), return_inverse=True)
+        notes: tuple[str, ...] = (_numbering(names.tolist(), "labels"),)
+    else:
+        notes = ()
+    words = [name for name, values in columns.items() if values.dtype.kind not in "iufb"]
+    if words or not columns:
+        raise DataError(
+            f"{path} must hold numbers beside split, label and group, column {(words or ['none'])[0]!r} does not"
+        )
+    unknown = sorted(set(split) - set(PARTS))
+    if unknown:
+        raise DataError(f"{path}: split must be one of {', '.join(PARTS)}, got {str(unknown[0])!r}")
+    x = np.stack(list(columns.values()), 1).astype(np.float32)
+    if input_shape is not None and x.shape[1] == int(np.prod(input_shape)):
+        x = x.reshape(-1, *input_shape)
+    arrays: dict[str, np.ndarray] = {}
+    for part in dict.fromkeys(split.tolist()):
+        rows = split == part
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = x[rows], label[rows]
+        if group is not None:
+            arrays[f"groups_{part}"] = group[rows]
+    return Source(arrays, path.name, notes)
 
 
 def _call(spec: str) -> Mapping[str, Any]:
@@ -124,11 +163,13 @@ def _folder(path: Path, input_shape: tuple[int, ...] | None, *, seed: int) -> So
             if _classes(folder) != names:
                 raise DataError(f"{folder} must hold the class folders {', '.join(names)}, got {_classes(folder)}")
         arrays: dict[str, np.ndarray] = {}
+        done: dict[str, None] = {}
         for part, folder in found.items():
-            arrays[f"x_{part}"], arrays[f"y_{part}"] = _images(folder, names, input_shape)
-        return Source(arrays, path.name, (_numbering(names),))
+            arrays[f"x_{part}"], arrays[f"y_{part}"], notes = _images(folder, names, input_shape)
+            done |= dict.fromkeys(f"{part}: {note}" for note in notes)
+        return Source(arrays, path.name, (_numbering(names), *done))
     names = _classes(path)
-    x, y = _images(path, names, input_shape)
+    x, y, notes = _images(path, names, input_shape)
     first, second, third, val, test = deal(y, 5, seed=seed)
     rows = {"train": np.sort(np.concatenate([first, second, third])), "val": val, "test": test}
     arrays = {f"{axis}_{part}": a[chosen] for part, chosen in rows.items() for axis, a in (("x", x), ("y", y))}
@@ -136,12 +177,12 @@ def _folder(path: Path, input_shape: tuple[int, ...] | None, *, seed: int) -> So
         f"{path.name} has no train/val/test folders and was split 60/20/20 here: if the original was trained on these "
         "images, drops look other than they are."
     )
-    return Source(arrays, path.name, (_numbering(names), note))
+    return Source(arrays, path.name, (_numbering(names), *notes, note))
 
 
-def _numbering(names: list[str]) -> str:
+def _numbering(names: list[str], what: str = "class folders") -> str:
     shown = ", ".join(f"{i} = {name}" for i, name in enumerate(names[:4])) + (", ..." if len(names) > 4 else "")
-    return f"class folders are numbered alphabetically: {shown}."
+    return f"{what} are numbered alphabetically: {shown}."
 
 
 def _classes(folder: Path) -> list[str]:
@@ -151,8 +192,10 @@ def _classes(folder: Path) -> list[str]:
     return names
 
 
-def _images(folder: Path, names: list[str], input_shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
-    """All images below `folder` as uint8 `N x C x H x W`, and their class numbers."""
+def _images(
+    folder: Path, names: list[str], input_shape: tuple[int, ...] | None
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """All images below `folder` as uint8 `N x C x H x W`, their class numbers, and what was done to them."""
     if input_shape is not None and (len(input_shape) != 3 or input_shape[0] not in (1, 3)):
         raise DataError(f"image folders need a model with 1 or 3 x H x W input, it takes {input_shape}; give an .npz")
     files = [
@@ -166,9 +209,15 @@ def _images(folder: Path, names: list[str], input_shape: tuple[int, ...] | None)
     if input_shape is None:
         input_shape = _image_shape(files[0][0])
     images = np.empty((len(files), *input_shape), np.uint8)
+    resized = 0
     for row, (file, _) in enumerate(files):
-        images[row] = _image(file, input_shape)
-    return images, np.array([label for _, label in files], np.int64)
+        images[row], changed = _image(file, input_shape)
+        resized += changed
+    note = (
+        f"{resized} of {len(files)} images were scaled to cover {input_shape[1]} x {input_shape[2]} and cut at the "
+        "centre: the original must have been trained on images made alike."
+    )
+    return images, np.array([label for _, label in files], np.int64), (note,) if resized else ()
 
 
 def _image_shape(file: Path) -> tuple[int, int, int]:
@@ -177,18 +226,25 @@ def _image_shape(file: Path) -> tuple[int, int, int]:
         return (1 if opened.mode in ("1", "L") else 3), opened.height, opened.width
 
 
-def _image(file: Path, input_shape: tuple[int, ...]) -> np.ndarray:
-    """One 8-bit image, grey or RGB as the model wants; never resized, since the original's resizing is unknown."""
+def _image(file: Path, input_shape: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+    """One 8-bit image, grey or RGB and of the size that the model wants, and whether it had another size.
+
+    One of another size is scaled to cover the model's input, then cut at the centre.
+    """
     channels, height, width = input_shape
+    resized = False
     with _opened(file) as opened:
         if opened.mode.startswith(("I", "F")):
             raise DataError(f"{file} must be an 8-bit image, got mode {opened.mode}")
-        if opened.size != (width, height):
-            law = f"images must be {width} x {height} (width x height) as the model's input"
-            got = f"got {opened.size[0]} x {opened.size[1]}; resize them as the original's were"
-            raise DataError(f"{law}, {file} {got}")
-        pixels = np.asarray(opened.convert("L" if channels == 1 else "RGB"))
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+        opened.draft("RGB", (2 * width, 2 * height))  # a JPEG is then decoded at a fraction of its size
+        picture = opened.convert("L" if channels == 1 else "RGB")
+        if picture.size != (width, height):
+            from PIL import Image, ImageOps
+
+            picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+            resized = True
+        pixels = np.asarray(picture)
+    return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)), resized
 
 
 @contextmanager

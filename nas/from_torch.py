@@ -145,3 +145,10 @@ def _state(path: Path) -> Mapping[str, Tensor]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def takes_series(module: nn.Module) -> bool:
+    """Whether a module works along one axis, so that its input is N x channels x length."""
+    return any(
+        isinstance(part, (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d)) for part in module.modules()
+    )

@@ -18,6 +18,7 @@ from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
 from search_spaces.graph import Graph
+from search_spaces.preprocessing import normalized
 from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
 from targets.cost import estimate
@@ -45,6 +46,7 @@ class Inputs:
         device, limits: with the device's own flash and RAM among the limits.
         space: derived from the graph and cut by the limits.
         fingerprint: of everything that defines what is searched for.
+        prepared: the graph begins with the normalization that the file expects to be done before it.
     """
 
     model_path: Path
@@ -57,6 +59,7 @@ class Inputs:
     limits: Limits
     space: SearchSpace
     fingerprint: str
+    prepared: bool = False
 
     @property
     def digests(self) -> dict[str, str]:
@@ -65,7 +68,8 @@ class Inputs:
     def session(self, *, threads: int = 1) -> Session:
         """The original in onnxruntime, for batches of images as the graph takes them.
 
-        Where the file fixes the batch or takes channels last, the network is written anew: `to_onnx` computes the same.
+        Where the file fixes the batch, takes channels last or a series, or wants normalized images, the network is
+        written anew: `to_onnx` computes the same.
 
         Raises:
             ModelError: onnxruntime does not run it.
@@ -76,7 +80,8 @@ class Inputs:
             return Session(model, threads=threads, integer=False, floor=floor_of(self.graph, int8=False))
 
         session = opened(self.model_path if self.exported is None else self.exported)
-        if session.sides[0] is not None or session.sides[1:] != self.graph.input_shape:
+        as_it_is = session.sides[0] is None and session.sides[1:] == self.graph.input_shape
+        if self.prepared or not as_it_is:
             session = opened(to_onnx(self.graph, self.weights).SerializeToString())
         return session
 
@@ -110,10 +115,12 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
     if module is not None or (config.model is not None and FUNCTION.fullmatch(config.model)):
         spec = data_sources.read(spec, None, seed=config.seed)
         path, exported = config.folder / EXPORTED_FILE, _exported(config, module, spec)
-        graph, weights = read_model(exported, path)
+        graph, weights = read_model(exported, path, config.parsed_input_shape)
     else:
         path = _model_file(config.model)
-        graph, weights = load_model(path)
+        graph, weights = load_model(path, config.parsed_input_shape)
+    if config.statistics:
+        graph, weights = normalized(graph, weights, config.statistics)
     if len(graph.outputs) != 1 or len(graph.shapes[graph.outputs[0]]) != 1:
         found = [graph.shapes[name] for name in graph.outputs]
         raise ModelError(f"a classifier has one output of N x classes, {path} has {found}")
@@ -123,7 +130,9 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
     digests = {"model": _digest(path, exported), **loaded.digests()}
     fingerprint = config.fingerprint(**digests)
     name = _name(config.model, module)
-    inputs = Inputs(path, exported, name, graph, weights, loaded, device, limits, space, fingerprint)
+    inputs = Inputs(
+        path, exported, name, graph, weights, loaded, device, limits, space, fingerprint, bool(config.normalize)
+    )
     inputs.session().logits(loaded.x_search[:2])  # a model that onnxruntime refuses is refused here
     return inputs
 
@@ -187,7 +196,8 @@ def _exported(config: RunConfig, module: nn.Module | None, source: data_sources.
     if module is None:
         assert config.model is not None
         module = from_torch.load(config.model, Path(config.weights) if config.weights else None)
-    return from_torch.onnx_bytes(module, (1, *shape) if len(shape) == 2 else shape)
+    grey = len(shape) == 2 and not from_torch.takes_series(module)  # N x H x W without its one channel
+    return from_torch.onnx_bytes(module, (1, *shape) if grey else shape)
 
 
 def file_digest(path: Path) -> str:

@@ -13,20 +13,20 @@ from nas.objectives import Limits, violation
 from nas.result import RunResult
 from search_spaces.declare import load_declaration
 from search_spaces.from_onnx import load_model
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Shape
 from search_spaces.space import SearchSpace, derive
 from targets import cost as costs
 from targets.device import Device, devices, load_device
 from targets.program import Runtime
 
 
-def original(model: Path | None) -> Graph:
+def original(model: Path | None, input_shape: Shape | None = None) -> Graph:
     """The graph of an ONNX file, or of the bundled quickstart.
 
     Raises:
         ModelError: it cannot be read.
     """
-    graph, _ = load_model(quickstart.model_path() if model is None else model)
+    graph, _ = load_model(quickstart.model_path() if model is None else model, input_shape)
     return graph
 
 
@@ -111,6 +111,7 @@ def space_record(whole: SearchSpace, cut: SearchSpace) -> dict[str, Any]:
         "networks_within_limits": cut.count(),
         "genes": whole.explain(),
         "genes_within_limits": cut.explain(),
+        "fixed": whole.fixed(),
     }
 
 
@@ -128,6 +129,12 @@ def space_text(whole: SearchSpace, cut: SearchSpace, device: Device, runtime: Ru
         "",
         f"{len(whole.genes)} genes, {_magnitude(whole.count())} networks; within the limits {_magnitude(cut.count())}.",
     ]
+    fixed = whole.fixed()
+    if fixed:
+        share = 100 * sum(row["parameters"] for row in fixed) / whole.graph.params
+        lines += ["", f"Layers whose channels stay, {share:.0f} % of the parameters:"]
+        lines.append(wording.columns([("layer", "why"), *((row["operator"], row["why"]) for row in fixed)], left=2))
+        lines.append("")
     for name, graph in ends:
         cost = costs.estimate(graph, device, runtime)
         figures = f"{wording.size(cost.size_bytes)}, RAM {wording.size(cost.ram_bytes)}"

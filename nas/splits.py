@@ -28,38 +28,70 @@ def deal(labels: np.ndarray, hands: int, *, seed: int) -> list[np.ndarray]:
     return [np.sort(by_class[hand::hands]) for hand in range(hands)]
 
 
-def four(given: Mapping[str, Pair], *, seed: int) -> tuple[dict[str, Pair], list[str]]:
+def deal_groups(labels: np.ndarray, groups: np.ndarray, hands: int, *, seed: int) -> list[np.ndarray]:
+    """The same with the rows of a group (a person, a machine) in one part: no part knows anybody of another.
+
+    Groups are shuffled, sorted from large to small, and each goes where its classes are rarest so far.
+
+    Raises:
+        DataError: there are fewer groups than parts.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    if len(names) < hands:
+        raise DataError(f"groups must be at least {hands} to be dealt into {hands} parts, got {len(names)}")
+    _, label = np.unique(labels, return_inverse=True)
+    table = np.zeros((len(names), label.max() + 1))
+    np.add.at(table, (member, label), 1)
+    share = table / table.sum(0)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    dealt = np.zeros((hands, table.shape[1]))
+    hand_of = np.zeros(len(names), int)
+    for k in shuffled[np.argsort(-table.sum(1)[shuffled], kind="stable")]:
+        hand_of[k] = np.argmin(((dealt + share[k]) ** 2).sum(1) - (dealt**2).sum(1))
+        dealt[hand_of[k]] += share[k]
+    return [np.flatnonzero(hand_of[member] == hand) for hand in range(hands)]
+
+
+def four(
+    given: Mapping[str, Pair], *, seed: int, groups: Mapping[str, np.ndarray] | None = None
+) -> tuple[dict[str, Pair], list[str]]:
     """The four splits, and one sentence on each that had to be made.
 
     Given train, val, test: val is halved. Train, test: a quarter of test each for search_val and final_val, the other
     half stays test. Train, val: a third of val each for search_val, final_val and test.
 
+    Args:
+        groups: by part, who each row belongs to; a group is never cut.
+
     Raises:
         DataError: any other set of parts.
     """
-    names = set(given)
+    names, groups = set(given), groups or {}
+
+    def _dealt(part: str, hands: int) -> list[Pair]:
+        x, y = given[part]
+        if part in groups:
+            return [(x[rows], y[rows]) for rows in deal_groups(y, groups[part], hands, seed=seed)]
+        return [(x[rows], y[rows]) for rows in deal(y, hands, seed=seed)]
+
+    by = "by group" if groups else "by class"
     if names >= set(SPLITS):
         return {split: given[split] for split in SPLITS}, []
     if names == {"train", "val", "test"}:
-        search, final = _dealt(given["val"], 2, seed=seed)
-        note = f"x_val was halved by class into search_val ({len(search[1])}) and final_val ({len(final[1])})."
+        search, final = _dealt("val", 2)
+        note = f"x_val was halved {by} into search_val ({len(search[1])}) and final_val ({len(final[1])})."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": given["test"]}, [note]
     if names == {"train", "test"}:
-        search, final, third, fourth = _dealt(given["test"], 4, seed=seed)
+        search, final, third, fourth = _dealt("test", 4)
         test = np.concatenate([third[0], fourth[0]]), np.concatenate([third[1], fourth[1]])
-        note = "no x_val was given: half of the test set was set aside by class as search_val and final_val."
+        note = f"no x_val was given: half of the test set was set aside {by} as search_val and final_val."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": test}, [note]
     if names == {"train", "val"}:
-        search, final, test = _dealt(given["val"], 3, seed=seed)
-        note = "no x_test was given: x_val was cut by class into search_val, final_val and test, a third each."
+        search, final, test = _dealt("val", 3)
+        note = f"no x_test was given: x_val was cut {by} into search_val, final_val and test, a third each."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": test}, [note]
     got = ", ".join(sorted(names)) or "nothing"
     raise DataError(
         f"data must hold train with val and/or test, or {', '.join(SPLITS)}, got {got}; "
         "a drop can only be judged on images the original was not trained on"
     )
-
-
-def _dealt(pair: Pair, hands: int, *, seed: int) -> list[Pair]:
-    x, y = pair
-    return [(x[rows], y[rows]) for rows in deal(y, hands, seed=seed)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nas.data import DataSet, load_data
-from nas.splits import deal
+from nas.splits import deal, deal_groups
 from search_spaces.errors import DataError
 
 SHAPE = (1, 4, 4)
@@ -208,15 +210,111 @@ def test_one_level_of_class_folders_is_split_with_a_warning(tmp_path: Path) -> N
     assert any("no train/val/test folders" in note for note in data.notes)
 
 
-def test_image_folders_are_never_resized_or_guessed(tmp_path: Path) -> None:
+def test_images_of_another_size_are_brought_to_the_models_and_that_is_said(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        save_images(tmp_path / part, 6, seed=0)
+    for file in (tmp_path / "test").rglob("*.png"):
+        Image.fromarray(np.repeat(np.uint8([[10, 10, 200, 200, 10, 10]]), 4, axis=0)).save(file)  # cut to the middle
+    data = load_data(str(tmp_path), SHAPE, 2)
+    assert data.x_test[0, 0].tolist() == [[10, 200, 200, 10]] * 4
+    assert [note for note in data.notes if "scaled" in note] == [
+        "test: 12 of 12 images were scaled to cover 4 x 4 and cut at the centre: "
+        "the original must have been trained on images made alike."
+    ]
+    assert load_data(str(tmp_path), (3, 8, 8), 2).x_train.shape == (12, 3, 8, 8)
+
+
+def test_image_folders_are_never_guessed(tmp_path: Path) -> None:
     save_images(tmp_path, 20, seed=0)
-    with pytest.raises(DataError, match=r"images must be 8 x 8 .*got 4 x 4; resize"):
-        load_data(str(tmp_path), (1, 8, 8), 2)
     with pytest.raises(DataError, match="class 2 of the model's 3"):
         load_data(str(tmp_path), SHAPE, 3)
     (tmp_path / "cat" / "0.png").write_bytes(b"not an image")
     with pytest.raises(DataError, match="not a readable image"):
         load_data(str(tmp_path), SHAPE, 2)
+
+
+def grown(png: bytes, side: int) -> bytes:
+    """The picture with a header that claims `side` x `side` pixels."""
+    header = png[12:16] + struct.pack(">II", side, side) + png[24:29]
+    return png[:12] + header + struct.pack(">I", zlib.crc32(header)) + png[33:]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a bomb", "nothing"])
+def test_pictures_that_cannot_be_decoded_are_named(tmp_path: Path, damage: str) -> None:
+    save_images(tmp_path, 20, seed=0)
+    file = tmp_path / "dog" / "7.png"
+    whole = file.read_bytes()
+    file.write_bytes({"cut short": whole[: len(whole) // 2], "a bomb": grown(whole, 40_000), "nothing": b""}[damage])
+    with pytest.raises(DataError, match=r"7\.png is not a readable image"):
+        load_data(str(tmp_path), SHAPE, 2)
+
+
+def test_ragged_arrays_are_refused() -> None:
+    given = arrays(train=30, val=60, test=30)
+    ragged = np.empty(30, dtype=object)
+    ragged[:] = [np.zeros((1, 4, 4 + row % 2)) for row in range(30)]
+    with pytest.raises(DataError, match="x_train must"):
+        load_data(given | {"x_train": ragged}, SHAPE, 3)
+
+
+def test_a_csv_is_a_row_a_sample(tmp_path: Path) -> None:
+    """Series of 2 channels x 3 values, channel by channel, of persons who are never cut in two."""
+    lines = ["split,label,group,a0,a1,a2,b0,b1,b2"]
+    for row in range(60):
+        split = ("train", "val", "test")[row % 3]
+        lines.append(f"{split},{('still', 'walk')[row % 2]},p{row % 12},{row},1,2,3,4,5.5")
+    (tmp_path / "motion.csv").write_text("\n".join(lines))
+    data = load_data(str(tmp_path / "motion.csv"), (2, 1, 3), 2)
+    assert data.x_train[0].tolist() == [[[0, 1, 2]], [[3, 4, 5.5]]]
+    assert data.y_train[:3].tolist() == [0, 1, 0]
+    assert data.sizes == {"train": 20, "search_val": 10, "final_val": 10, "test": 20}
+    person = {row % 12 for row in range(60) if row in data.x_search[:, 0, 0, 0]}
+    assert not person & {row % 12 for row in range(60) if row in data.x_final[:, 0, 0, 0]}
+    assert any("0 = still, 1 = walk" in note for note in data.notes)
+    assert any("halved by group" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "law"),
+    [
+        ("split,a\ntrain,1", "columns split and label, label is missing"),
+        ("split,label,a\ntrain,0,", "no empty cells, row 1 lacks 'a'"),
+        ("split,label,a\ntrain,0,x", "numbers beside split, label and group, column 'a' does not"),
+        ("split,label,a\nholdout,0,1", "split must be one of .* got 'holdout'"),
+        ("", "not a readable CSV file"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_is_refused(tmp_path: Path, text: str, law: str) -> None:
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(DataError, match=law):
+        load_data(str(tmp_path / "bad.csv"), (1,), 2)
+
+
+def test_a_series_is_given_a_height_of_one() -> None:
+    given = {name: x[:, 0] if name[0] == "x" else x for name, x in arrays(train=30, val=60, test=30).items()}
+    data = load_data(given, (4, 1, 4), 3)
+    assert data.x_train.shape == (30, 4, 1, 4)
+    assert np.array_equal(data.x_train[:, :, 0], given["x_train"])
+
+
+def test_groups_are_never_cut_and_their_classes_are_spread() -> None:
+    """Ten persons of 12 rows each, every class with each; 5 to either side."""
+    groups, labels = np.repeat(np.arange(10), 12), np.tile(np.arange(3), 40)
+    first, second = deal_groups(labels, groups, 2, seed=0)
+    assert sorted([*first, *second]) == list(range(120))
+    assert not set(groups[first]) & set(groups[second])
+    assert np.bincount(labels[first]).tolist() == [20, 20, 20]
+    assert [rows.tolist() for rows in deal_groups(labels, groups, 2, seed=0)] == [first.tolist(), second.tolist()]
+    with pytest.raises(DataError, match="at least 11 to be dealt into 11 parts, got 10"):
+        deal_groups(labels, groups, 11, seed=0)
+
+
+def test_a_group_on_both_sides_is_reported() -> None:
+    given = arrays(train=30, val=60, test=30)
+    given |= {"groups_train": np.arange(30) % 5, "groups_val": np.arange(60) % 6}
+    assert any("groups 0, 1, 2, 3 are in x_train and elsewhere" in note for note in load_data(given, SHAPE, 3).notes)
+    with pytest.raises(DataError, match=r"groups_val must name one group for each of 60 rows, got shape \(3,\)"):
+        load_data(given | {"groups_val": np.arange(3)}, SHAPE, 3)
 
 
 def test_a_function_gives_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
