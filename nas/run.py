@@ -179,6 +179,11 @@ class _Run:
         used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
         return self.clock.start + max(seconds * (1 - FINALE_SHARE) - 2.0 - used, 1.0)
 
+    def _scoring_deadline(self) -> float | None:
+        """`time.time()` from which on only finishes are scored; None under a step budget."""
+        seconds = self.config.parsed_budget.seconds
+        return None if seconds is None else self.clock.start + seconds * (1 - FINALE_SHARE / 2)
+
     def _setup(self, plan: Plan, deadline: float) -> Setup:
         found = self.inputs
         from nas.distill import Recipe
@@ -260,11 +265,14 @@ class _Run:
         candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1)
         right = base.logits["final_val"].argmax(1) == data.y_final
         steps = finale.trained_steps(evaluations)
-        points = finale.score(candidates, found.space, data, right, limits, self.folder, ladder, steps, threads=threads)
+        top = len(strategy.plan.rungs)
+        points = finale.score(
+            candidates, found.space, data, right, limits, self.folder, ladder, steps, threads=threads,
+            until=self._scoring_deadline(), finish_rung=top + 1,
+        )  # fmt: skip
         points = finale.mark_front(points)
         chosen = judge.choose(points)
         jobs = {e.job.genome.key: e.job for e in candidates}
-        top = len(strategy.plan.rungs)
         # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
         self.view.phase("scoring the front on the test images, once")
