@@ -1,0 +1,71 @@
+"""Which networks does the engine understand? Every torchvision classifier and the smallest of every timm family.
+
+    python experiments/coverage/run.py [--names timm:resnet10t ...] [--seconds 240] [--workers 2]
+
+Needs `pip install -e '.[zoo]'`. Every network is made without trained weights, exported once, and tried in a process of
+its own with limits of time and memory. Resumable: rows of `coverage.csv` are kept. See the README for the columns.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+HERE = Path(__file__).parent
+GIGABYTES = 6
+
+
+def attempt(name: str, seconds: int) -> dict[str, object]:
+    """One network's row, by a child process."""
+    command = [sys.executable, str(HERE / "one.py"), name]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES << 30, GIGABYTES << 30))  # noqa: E731
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, preexec_fn=limit)
+    except subprocess.TimeoutExpired:
+        return {"name": name, "why": f"more than {seconds} seconds"}
+    last = (done.stdout.splitlines() or [""])[-1]
+    if done.returncode or not last.startswith("{"):
+        return {"name": name, "why": "crashed: " + (done.stderr.splitlines() or ["killed"])[-1][:200]}
+    return json.loads(last)
+
+
+def summary(table: pd.DataFrame) -> str:
+    """How many pass, by kind."""
+    lines = []
+    for kind, rows in table.groupby("kind", dropna=False):
+        parts = [f"{kind}: {len(rows)} networks"]
+        columns = ("parsed", "output_equal", "round_trip", "cut_trains", "passes", "torch_pruning")
+        parts += [f"{column} {int(rows[column].fillna(False).astype(bool).sum())}" for column in columns]
+        lines.append(", ".join(parts))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="*")
+    parser.add_argument("--seconds", type=int, default=240)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=HERE / "coverage.csv")
+    args = parser.parse_args()
+    if args.names is None:
+        sys.path.insert(0, str(HERE))
+        import zoo
+
+        args.names = zoo.names()
+    rows = pd.read_csv(args.out).to_dict("records") if args.out.exists() else []
+    known = {row["name"] for row in rows}
+    with ThreadPoolExecutor(args.workers) as pool:
+        for row in pool.map(lambda name: attempt(name, args.seconds), [n for n in args.names if n not in known]):
+            rows.append(row)
+            pd.DataFrame(rows).to_csv(args.out, index=False)
+            print(row["name"], "passes" if row.get("passes") else row.get("why", ""), flush=True)
+    print(summary(pd.DataFrame(rows)))
+
+
+if __name__ == "__main__":
+    main()
