@@ -63,11 +63,15 @@ def step_seconds(graph: Graph, views: Views, *, seed: int) -> float:
 
 
 def fresh_weights(graph: Graph, *, seed: int) -> Weights:
-    """He-scaled random weights: a training step takes the same time whatever the weights are."""
+    """He-scaled random weights, scales of 1: a training step takes the same time whatever the weights are."""
     rng = np.random.default_rng(seed)
     found = {}
     for name, shape in graph.weight_shapes.items():
-        fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-        scale = (2 / fan_in) ** 0.5 if name.endswith(".weight") and len(shape) > 1 else 0.0
-        found[name] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        if name.endswith(".bias"):
+            found[name] = np.zeros(shape, np.float32)
+        elif len(shape) < 2:  # scales of an affine or a norm
+            found[name] = np.ones(shape, np.float32)
+        else:
+            scale = (2 / np.prod(shape[1:])) ** 0.5
+            found[name] = (rng.standard_normal(shape) * scale).astype(np.float32)
     return found

@@ -33,6 +33,8 @@ _COMPUTABLE = {
     *("Gather", "Greater", "Identity", "Less", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Pow", "Range"),
     *("ReduceProd", "Reshape", "ScatterND", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile"),
     *("Transpose", "Unsqueeze", "Where"),
+    *("Clip", "Cos", "CumSum", "Erf", "Exp", "Gemm", "LayerNormalization", "Log", "OneHot", "Reciprocal", "ReduceMean"),
+    *("ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Tanh", "Trilu"),
 }
 
 # What reading a damaged node may raise: missing attributes, inputs of another type, sizes that do not fit.
@@ -251,7 +253,7 @@ def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray
     for name in draft.outputs:
         if name not in draft.views or not onnx_frozen.is_readable(draft, name):
             raise ModelError(f"output {name!r} must be computed from the input, the batch axis first")
-        onnx_frozen.materialised(draft, Node("Output", name, (name,), (), {}), name)
+        draft.show(name, onnx_frozen.materialised(draft, Node("Output", name, (name,), (), {}), name))
 
     def ends() -> tuple[str, ...]:
         return tuple(dict.fromkeys(draft.views[name].tensor for name in draft.outputs))

@@ -68,6 +68,7 @@ class Draft:
         ops: in order; the kind `pad` exists here only and is folded away before the end.
         weights: float64, so that folding rounds once, at the end.
         templates: of tensors that nodes kept as they are make, see `onnx_frozen`.
+        held: ONNX name to the tensor that holds its values in ONNX's own order of axes, where its view is another.
     """
 
     input: str
@@ -80,6 +81,7 @@ class Draft:
     ops: list[Op] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     templates: dict[str, Shape] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes[self.input] = self.input_shape

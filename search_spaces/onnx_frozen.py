@@ -75,6 +75,7 @@ def keep(draft: Draft, node: Node, opset: int) -> None:
         settings, template = (("perm", (0, 3, 1, 2)),), (-1, channels, height, width)
         back = _kept(draft, draft.fresh(f"{made}.back"), "Transpose", made, settings, (), template)
         draft.views[node.outputs[0]] = View(back, (1, 2, 0))
+        draft.held[node.outputs[0]] = made
 
 
 def _channels_last(draft: Draft, name: str) -> bool:
@@ -145,6 +146,9 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
     if not sources:
         node.refuse("nothing that it reads is computed from the model's input")
     template = _inferred(draft, node, opset)
+    if node.kind == "Reshape":  # with its -1 and 0 worked out
+        sides = tuple(-side * BATCH if side < 0 else side for side in template)
+        fixed = [(1, (len(sides),), sides)]
     first = _template(full_shape(draft, node.inputs[places[0]]))
     axis = next(k for k, side in enumerate(first) if side < 0)
     name = draft.fresh(node.outputs[0])
@@ -172,26 +176,41 @@ def materialised(draft: Draft, node: Node, name: str) -> str:
     if name not in draft.views:
         node.refuse(f"input {name!r} must be computed from the model's input or constant")
     view = draft.views[name]
-    if draft.is_plain(view):
-        return view.tensor
-    if view.columns is not None or view.groups:
-        node.refuse("its input is a flatten of moved axes, or channels set apart in groups; export without that")
-    shape = draft.shapes[view.tensor]
-    missing = [axis for axis in range(len(shape)) if axis not in view.order]
+    if draft.is_plain(view) or name in draft.held:
+        return draft.held.get(name, view.tensor)
+    if view.columns is not None:
+        node.refuse("its input is a flatten of moved axes; export without that")
+    if view.groups:
+        return _set_apart(draft, name, view)
+    shape, source = draft.shapes[view.tensor], view.tensor
+    missing = tuple(axis for axis in range(len(shape)) if axis not in view.order)
     order = (*view.order, *missing)
-    template = (-1, *(shape[axis] for axis in order))
-    made, source = name, view.tensor
+    made = f"{name}.turned" if name in draft.shapes else name
     if order != tuple(range(len(shape))):
-        turned = f"{name}.turned" if missing else name
-        settings = (("perm", (0, *(axis + 1 for axis in order))),)
-        made = _kept(draft, turned, "Transpose", source, settings, (), template)
-        source = made
+        settings, template = (("perm", (0, *(axis + 1 for axis in order))),), (-1, *(shape[axis] for axis in order))
+        source = _kept(draft, f"{made}.whole" if missing else made, "Transpose", source, settings, (), template)
     if missing:
         sides = draft.sides(view)
         fixed = ((1, (len(sides) + 1,), (BATCH, *sides)),)
-        made = _kept(draft, name, "Reshape", source, (), fixed, (-1, *sides))
-    draft.show(name, made)
-    return made
+        source = _kept(draft, made, "Reshape", source, (), fixed, (-1, *sides))
+    draft.held[name] = source
+    return source
+
+
+def _set_apart(draft: Draft, name: str, view: View) -> str:
+    """Channels as groups x members, or as members x groups."""
+    made = f"{name}.turned" if name in draft.shapes else name
+    members, groups, *sides = draft.sides(view)
+    if view.groups > 0:
+        members, groups = groups, members
+    apart = f"{made}.whole" if view.groups < 0 else made
+    fixed = ((1, (len(sides) + 3,), (BATCH, groups, members, *sides)),)
+    source = _kept(draft, apart, "Reshape", view.tensor, (), fixed, (-1, groups, members, *sides))
+    if view.groups < 0:
+        settings = (("perm", (0, 2, 1, *range(3, len(sides) + 3))),)
+        source = _kept(draft, made, "Transpose", source, settings, (), (-1, members, groups, *sides))
+    draft.held[name] = source
+    return source
 
 
 def settle(draft: Draft) -> None:

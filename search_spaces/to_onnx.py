@@ -80,6 +80,7 @@ def _kept(
     weights: Weights,
     constant: Callable[[str, np.ndarray], str],
     fresh: Callable[[str], str],
+    opset: int,
 ) -> list[onnx.NodeProto]:
     """A node as it came. A constant that every sample of a batch reads is repeated as often as `source` has samples."""
     inputs = dict(zip(op["places"], op.inputs, strict=True))
@@ -100,8 +101,11 @@ def _kept(
                 helper.make_node("Expand", [inputs[place], names[2]], [names[3]]),
             ]
             inputs[place] = names[3]
+    settings = dict(op["settings"])
+    if opset >= 18 and op["operator"].startswith("Reduce") and "axes" in settings:
+        inputs[1] = constant(f"{op.name}.axes", np.array(settings.pop("axes")))
     given = [inputs.get(place, "") for place in range(max(inputs) + 1)]
-    return [*nodes, helper.make_node(op["operator"], given, [op.name], name=op.name, **dict(op["settings"]))]
+    return [*nodes, helper.make_node(op["operator"], given, [op.name], name=op.name, **settings)]
 
 
 def _any_batch(op: Op, values: tuple[float, ...]) -> list[float]:
@@ -156,6 +160,7 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
     if any(op.kind == "relu6" for op in graph.ops):
         limits = constant("zero", np.array(0.0)), constant("six", np.array(6.0))
 
+    late = any(op.kind == "gelu" for op in graph.ops)
     nodes = []
     for op in graph.ops:
         extra = [
@@ -175,7 +180,7 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
                 for role, values in SETTINGS[op.kind](op)
             )
         if op.kind == "onnx":
-            nodes += _kept(op, graph.input, weights, constant, fresh)
+            nodes += _kept(op, graph.input, weights, constant, fresh, GELU_OPSET if late else OPSET)
             continue
         if op.kind == "shuffle":
             nodes += _shuffle(op, graph.shapes[op.name], constant, fresh)
@@ -193,7 +198,6 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
         [tensor(name) for name in graph.outputs],
         [numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
-    late = any(op.kind == "gelu" for op in graph.ops)
     model = helper.make_model(
         body,
         producer_name="fitfront",

@@ -3,9 +3,9 @@
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 import zoo
@@ -17,7 +17,7 @@ from nas.quantize import calibrate, quantize
 from nas.timing import fresh_weights
 from search_spaces.declare import Declaration
 from search_spaces.errors import EngineError
-from search_spaces.from_onnx import parse
+from search_spaces.from_onnx import parse, read_model
 from search_spaces.space import derive
 from search_spaces.to_onnx import to_onnx
 from targets.lower import lower
@@ -76,11 +76,14 @@ def row(name: str) -> dict[str, object]:
     attention = any(word in type(part).__name__ for part in model.modules() for word in ATTENTION)
     found: dict[str, object] = {"name": name, "kind": "attention" if attention else "cnn", "side": side}
     found["parameters"] = sum(p.numel() for p in model.parameters())
-    content = onnx_bytes(model, (3, side, side))
+    try:
+        content = onnx_bytes(model, (3, side, side))
+    except EngineError as error:
+        return found | {"parsed": False, "why": f"not exported: {error}"[:200]}
     x = np.random.default_rng(0).random((2, 3, side, side), np.float32)
     expected = run(content, x)
     try:
-        graph, weights = parse(onnx.load_from_string(content))
+        graph, weights = read_model(content, Path(f"{name}.onnx"))
         found["parsed"] = True
         again = to_onnx(graph, weights)
         got = run(again.SerializeToString(), x)
@@ -105,7 +108,8 @@ def row(name: str) -> dict[str, object]:
         found["cut_trains"] = trains(half)
         found["tflite"] = tflite(graph, weights, x)
         widths = found["gene_share"] >= 0.9 and found["median_share"] <= 0.7
-        found["passes"] = bool(found["output_equal"] and found["round_trip"] and found["cut_trains"] and widths)
+        same = found["output_equal"] and found["round_trip"] and found["cut_trains"]
+        found["passes"] = bool(same and (attention or widths))
         if not found["passes"]:
             found["why"] = "a column fails"
     except EngineError as error:

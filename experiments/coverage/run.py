@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent
+NETWORKS = HERE / "networks.txt"  # making the list takes minutes; remove it to make it again
 GIGABYTES = 6
 
 
@@ -56,7 +57,9 @@ def main() -> None:
         sys.path.insert(0, str(HERE))
         import zoo
 
-        args.names = zoo.names()
+        if not NETWORKS.exists():
+            NETWORKS.write_text("\n".join(zoo.names()) + "\n")
+        args.names = NETWORKS.read_text().split()
     rows = pd.read_csv(args.out).to_dict("records") if args.out.exists() else []
     known = {row["name"] for row in rows}
     with ThreadPoolExecutor(args.workers) as pool:

@@ -51,6 +51,17 @@ CASES: dict[str, list[onnx.NodeProto]] = {
         node("Relu", "m", "r"),
         node("Transpose", "r", perm=[0, 3, 1, 2]),
     ],
+    "a norm and a linear layer read by both kinds": [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        node("LayerNormalization", "t four four", "l", axis=-1),
+        node("Softmax", "l", "s", axis=2),
+        node("MatMul", "l square", "m"),
+        node("Softmax", "m", "p", axis=2),
+        node("Add", "p s", "a"),
+        node("MatMul", "m square", "n"),
+        node("Add", "n a", "b"),
+        node("Transpose", "b", perm=[0, 3, 1, 2]),
+    ],
     "LayerNormalization": [*TOKENS, node("LayerNormalization", "t four four", axis=-1, epsilon=1e-4)],
     "Log and Sqrt": [node("Abs", "x", "a"), node("Add", "a one", "b"), node("Log", "b", "l"), node("Sqrt", "l")],
     "MatMul": [*TOKENS, node("MatMul", "t square", "m"), node("Add", "m four")],
@@ -60,6 +71,7 @@ CASES: dict[str, list[onnx.NodeProto]] = {
     "Pow": [node("Abs", "x", "a"), node("Add", "a one", "b"), node("Pow", "b half")],
     "Reciprocal": [node("Exp", "x", "a"), node("Reciprocal", "a")],
     "ReduceL2": [node("ReduceL2", "x", axes=[1])],
+    "a mean beside a GELU": [node("Gelu", "x", "g"), node("ReduceMean", "g one_axis")],
     "ReduceMax": [node("ReduceMax", "x", axes=[1])],
     "ReduceMean": [node("ReduceMean", "x", axes=[1])],
     "ReduceSum": [node("ReduceSum", "x one_axis", keepdims=0)],
@@ -125,7 +137,8 @@ def model_of(name: str) -> onnx.ModelProto:
     nodes = CASES[name]
     used = {i for n in [*nodes, *SHAPE_OF_X] for i in n.input}
     constants = {key: value for key, value in CONSTANTS.items() if key in used}
-    return file([*(SHAPE_OF_X if name == "attention" else []), *nodes], MAP, **constants)
+    opset = 20 if any(one.op_type == "Gelu" for one in nodes) else 17
+    return file([*(SHAPE_OF_X if name == "attention" else []), *nodes], MAP, opset=opset, **constants)
 
 
 def test_every_operator_that_is_kept_can_be_computed() -> None:
