@@ -39,6 +39,8 @@ _LEARNS = frozenset({
 })  # fmt: skip
 """Operators whose constants are weights; elsewhere they are settings."""
 
+_TENSORS = frozenset({"Conv", "ConvTranspose", "InstanceNormalization", "LayerNormalization"})
+
 _TAKES_BATCH = frozenset({"Reshape", "Expand"})  # their integers may count the batch
 
 
@@ -134,7 +136,7 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
         if name not in draft.constants:
             places.append(place)
             sources.append(materialised(draft, node, name))
-        elif node.kind in _LEARNS and draft.constants[name].dtype.kind == "f" and draft.constants[name].size > 1:
+        elif _is_learned(node, draft.constants[name]):
             array, axis = _without_batch(node, draft.constants[name])
             learned.append((f"c{place}", place, array.shape, axis))
             values[f"c{place}"] = array.astype(np.float64)
@@ -169,6 +171,12 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
         draft.weights[f"{name}.{role}"] = array
     draft.templates[name] = template
     draft.show(node.outputs[0], name)
+
+
+def _is_learned(node: Node, constant: np.ndarray) -> bool:
+    """Single numbers are settings as well, except where an operator takes tensors alone."""
+    enough = constant.size > 1 or (constant.ndim > 0 and node.kind in _TENSORS)
+    return node.kind in _LEARNS and constant.dtype.kind == "f" and enough
 
 
 def materialised(draft: Draft, node: Node, name: str) -> str:

@@ -43,6 +43,11 @@ CASES: dict[str, list[onnx.NodeProto]] = {
         node("Mul", "b by_channel", "m"),
         node("Add", "m by_channel"),
     ],
+    "a norm of one group": [
+        node("Reshape", "x in_one", "g"),
+        node("InstanceNormalization", "g lone lone", "i"),
+        node("Reshape", "i back"),
+    ],
     "HardSigmoid after Abs": [node("Abs", "x", "a"), node("HardSigmoid", "a")],
     "LayerNormalization of a map": [
         node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
@@ -120,6 +125,7 @@ SHAPE_OF_X = [
     node("Concat", "n1 one_1 four_1", "batch_of", axis=0),
 ]
 CONSTANTS = {
+    "in_one": np.array([0, 1, -1]), "lone": [0.5],
     "half": 0.5, "one": 1.0, "k": normal(3, 4, 3, 3), "up": normal(4, 2, 3, 3), "two": np.array([0, 2, -1]),
     "in_groups": np.array([0, 2, -1]), "back": np.array([0, 4, 6, 6]), "ones": np.ones(2), "zeros": np.zeros(2),
     "by_channel": normal(4, 1, 1), "four": normal(4), "square": normal(4, 4),
