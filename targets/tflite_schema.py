@@ -130,6 +130,9 @@ Constant = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and values of an int32 tensor."""
 
 
+WITH_SETTINGS = frozenset({"pad", "slice", "transpose", "resize_nearest", "resize_linear"})
+
+
 def settings_of(call: Call, source: tuple[int, ...], output: tuple[int, ...]) -> tuple[Constant, ...]:
     """What a call takes as constant tensors behind its first input; `source` and `output` are shapes without batch."""
     if call.kind == "pad":

@@ -74,7 +74,11 @@ def file_size(program: Program) -> int:
             stock[part.words & 3] += part.lists
         else:
             numbers = [index[name] for name in call.inputs]
-            for given in schema.settings_of(call, source.shape, activations[call.output].shape):
+            for given in (
+                ()
+                if call.kind not in schema.WITH_SETTINGS
+                else schema.settings_of(call, source.shape, activations[call.output].shape)
+            ):
                 number = settings.setdefault(given, len(index) + len(anchors) + len(settings))
                 numbers += (number,)
             vectors.add(tuple(numbers))
