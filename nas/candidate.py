@@ -27,15 +27,16 @@ class Student(nn.Module):
     """A network that computes what its graph says, and can be trained.
 
     Args:
-        graph: one output; where that is a softmax, the student gives the values before it.
+        graph: one output.
         weights: `"<op>.weight"` and `"<op>.bias"` for every weighted operator, float.
         norm: begin with BatchNorms whose running mean is 0 and variance 1; `add_norm` measures them instead.
+        ending: where the output is an operator of this kind, the student gives the values before it.
 
     Raises:
         ModelError: the graph has several outputs, or a weight is missing or has another shape.
     """
 
-    def __init__(self, graph: Graph, weights: Weights, *, norm: bool = False) -> None:
+    def __init__(self, graph: Graph, weights: Weights, *, norm: bool = False, ending: str = "softmax") -> None:
         super().__init__()
         if len(graph.outputs) != 1:
             raise ModelError(f"a student has one output, the graph has {len(graph.outputs)}: {graph.outputs}")
@@ -53,7 +54,7 @@ class Student(nn.Module):
             run = self._build(op, weights)
             self._steps.append((run, tuple(slots[name] for name in op.inputs), slots[op.name]))
         last = graph.outputs[0]
-        if last in graph.by_name and graph.by_name[last].kind == "softmax":
+        if last in graph.by_name and graph.by_name[last].kind == ending:
             last = graph.by_name[last].inputs[0]
         self.output = last  # the tensor that holds the logits
         self._slots, self._logits = slots, slots[last]
@@ -83,15 +84,15 @@ class Student(nn.Module):
         return values
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits `N x classes` of images `N x C x H x W`, float; `channels_last` input is fastest."""
+        """Logits of images `N x C x H x W`, float, in the shape of the output; `channels_last` input is fastest."""
         return self._run(x, self._steps[: self._logits])[self._logits]
 
     @torch.inference_mode()
     def logits(self, x: np.ndarray, *, batch: int = 256) -> np.ndarray:
-        """Logits `N x classes` of images as they lie in a data set (uint8 or float), with the running statistics."""
+        """Logits `N x values` of images as they lie in a data set (uint8 or float), with the running statistics."""
         training = self.training
         self.eval()
-        found = [self(torch.tensor(feed(x[k : k + batch]))).numpy() for k in range(0, len(x), batch)]
+        found = [self(torch.tensor(feed(x[k : k + batch]))).flatten(1).numpy() for k in range(0, len(x), batch)]
         self.train(training)
         return np.concatenate(found)
 
@@ -141,13 +142,13 @@ class Student(nn.Module):
         }
 
     @classmethod
-    def restore(cls, graph: Graph, state: Mapping[str, np.ndarray]) -> Student:
+    def restore(cls, graph: Graph, state: Mapping[str, np.ndarray], *, ending: str = "softmax") -> Student:
         """The student a `state()` was taken of; other names in `state` are ignored."""
         weights = {
             name: np.asarray(state[name]) if name in state else np.zeros(shape, np.float32)
             for name, shape in graph.weight_shapes.items()
         }
-        student = cls(graph, weights)
+        student = cls(graph, weights, ending=ending)
         for name, layer in student._layer_of.items():
             if f"{name}.gamma" in state:
                 layer.set_norm(

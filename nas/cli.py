@@ -97,10 +97,25 @@ def optimize(
         str | None,
         typer.Option(help="What it expects of images in [0, 1]: imagenet, or MEAN/STD.", rich_help_panel=WHAT),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification, multilabel, regression or anomaly. Default classification.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="package.module:function of outputs and targets, higher is better, instead of top1, map, r2 or auc.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     max_size: MaxSize = None,
     max_drop: Annotated[
         str | None,
-        typer.Option(help="Points of top-1 below the original in fp32. Default 2%.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Points of the metric (top-1) below the original in fp32. Default 2%.", rich_help_panel=LIMITS
+        ),
     ] = None,
     max_ram: MaxRam = None,
     max_flash: MaxFlash = None,
@@ -142,7 +157,7 @@ def optimize(
     """
     flags = {
         "model": model, "weights": weights, "data": data, "input_shape": input_shape, "normalize": normalize,
-        "max_size": max_size, "max_drop": max_drop,
+        "task": task, "metric": metric, "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
         "target": target, "runtime": runtime, "space": space, "budget": budget, "workers": workers,
         "address": address, "strategy": strategy, "seed": seed, "out": out, "resume": resume or None,

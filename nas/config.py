@@ -11,13 +11,13 @@ import difflib
 import hashlib
 import json
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.functions import FUNCTION
 from nas.objectives import (
     Budget,
     Limits,
@@ -27,13 +27,13 @@ from nas.objectives import (
     parse_latency,
     parse_size,
 )
+from nas.tasks import Task, load_task
 from search_spaces.errors import InputError, TargetError
 from search_spaces.preprocessing import Statistics, parse_normalize, parse_shape
 from targets.program import RUNTIMES, Runtime
 
 CONFIG_FILE = "config.toml"
 STRATEGIES = ("nsga2", "ladder", "random", "tpe")
-FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # package.module:function
 
 # Where and by how many hands a run is done; everything else defines what is found.
 _CIRCUMSTANCES = frozenset({"workers", "address", "out", "resume"})
@@ -49,6 +49,8 @@ class RunConfig:
         data: a folder of class folders, an `.npz`, or `package.module:function`; None is the quickstart's.
         input_shape: of a model whose file leaves it open, "3x96x96"; "" = the file says.
         normalize: what the original expects of images in [0, 1], "imagenet" or "0.5/0.5"; "" = nothing.
+        task: one of `nas.tasks.TASKS`.
+        metric: one of the task's, or `package.module:function`; "" = the task's first.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.
@@ -72,6 +74,8 @@ class RunConfig:
     data: str | None = None
     input_shape: str = ""
     normalize: str = ""
+    task: str = "classification"
+    metric: str = ""
     max_size: str = "256KB"
     max_drop: str = "2%"
     max_ram: str = ""
@@ -90,7 +94,9 @@ class RunConfig:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        _ = self.limits, self.parsed_budget, self.parsed_input_shape, self.statistics
+        _ = self.limits, self.parsed_budget, self.parsed_input_shape, self.statistics, self.loaded_task
+        if self.normalize and self.task == "anomaly":
+            raise InputError("normalize is not for task anomaly, whose error is against the input; normalize the data")
         if self.runtime not in RUNTIMES:
             raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
         if self.strategy not in STRATEGIES:
@@ -132,6 +138,10 @@ class RunConfig:
     def statistics(self) -> Statistics | None:
         """Mean and standard deviation that the original's images are brought to."""
         return parse_normalize(self.normalize) if self.normalize else None
+
+    @property
+    def loaded_task(self) -> Task:
+        return load_task(self.task, self.metric)
 
     @property
     def folder(self) -> Path:

@@ -17,6 +17,7 @@ import numpy as np
 
 from nas import data_sources
 from nas.splits import PARTS, SPLITS, Pair, four
+from nas.tasks import CLASSIFICATION, Task
 from search_spaces.errors import DataError
 
 # Drops below this many final_val images come with a 95 % bound wider than about 0.7 points (one standard error of a
@@ -26,12 +27,13 @@ FEW_IMAGES = 2000
 
 @dataclass(frozen=True)
 class DataSet:
-    """Four splits of one classification task, checked against a model.
+    """Four splits of one task's data, checked against a model.
 
     Attributes:
         x_train, x_search, x_final, x_test: `N x C x H x W` or `N x features`; uint8, or float32 as the model takes it.
-        y_train, y_search, y_final, y_test: int64 class numbers, `N`.
-        classes: number of classes, the model's number of outputs.
+        y_train, y_search, y_final, y_test: targets as the task has them, `N` long.
+        task: what the targets mean.
+        outputs: how many numbers the model answers to a row.
         image: the arrays are uint8 and are fed as x/255.
         name: for the report.
         notes: how the splits were made and what looks odd, one sentence each.
@@ -45,7 +47,8 @@ class DataSet:
     y_final: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    classes: int
+    task: Task
+    outputs: int
     image: bool
     name: str
     notes: tuple[str, ...] = ()
@@ -73,7 +76,9 @@ class DataSet:
         return found
 
 
-def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: int, *, seed: int = 0) -> DataSet:
+def load_data(
+    spec: data_sources.Spec, input_shape: tuple[int, ...], outputs: int, task: Task = CLASSIFICATION, *, seed: int = 0
+) -> DataSet:
     """The data set behind `--data`, split and checked.
 
     Args:
@@ -81,8 +86,10 @@ def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: in
             arrays themselves; or what `data_sources.read` returned. Arrays are `x_train, y_train` and `x_val, y_val`
             and/or `x_test, y_test`, or the four splits by name (`x_search_val`, `x_final_val`); `groups_val` and the
             like say who each row belongs to (a person, a machine), and no group is then cut by a split made here.
+            A task without labels needs no `y_train`.
         input_shape: the model's input without the batch axis, `(C, H, W)` or `(features,)`.
-        classes: the model's number of outputs.
+        outputs: how many numbers the model answers to a row.
+        task: what the data is for.
         seed: of the split, where one has to be made.
 
     Raises:
@@ -90,13 +97,13 @@ def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: in
     """
     source = data_sources.read(spec, input_shape, seed=seed)
     given = [part for part in PARTS if f"x_{part}" in source.arrays or f"y_{part}" in source.arrays]
-    pairs = {part: _pair(source.arrays, part, input_shape, classes) for part in given}
+    pairs = {part: _pair(source.arrays, part, input_shape, outputs, task) for part in given}
     groups = {part: _groups(source.arrays[f"groups_{part}"], part, pairs) for part in _grouped(source.arrays)}
-    splits, notes = four(pairs, seed=seed, groups=groups)
+    splits, notes = four(pairs, seed=seed, strata=task.strata, groups=groups)
     notes += _met_before(groups)
     _check_scale(splits)
     for split in SPLITS:
-        notes += _check_labels(split, splits[split][1], classes)
+        notes += task.examine(split, splits[split][1], outputs)
     notes += _remarks(splits)
     (x_train, y_train), (x_search, y_search), (x_final, y_final), (x_test, y_test) = (splits[name] for name in SPLITS)
     return DataSet(
@@ -108,15 +115,18 @@ def load_data(spec: data_sources.Spec, input_shape: tuple[int, ...], classes: in
         y_final=y_final,
         x_test=x_test,
         y_test=y_test,
-        classes=classes,
+        task=task,
+        outputs=outputs,
         image=x_train.dtype == np.uint8,
         name=source.name,
         notes=(*source.notes, *notes),
     )
 
 
-def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], classes: int) -> Pair:
+def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], outputs: int, task: Task) -> Pair:
     """One split's arrays, checked one by one and brought to their dtypes."""
+    if split == "train" and not task.labelled and "y_train" not in arrays:
+        arrays = {**arrays, "y_train": np.zeros(len(arrays["x_train"]), np.int64)}
     if f"y_{split}" not in arrays or f"x_{split}" not in arrays:
         missing = f"{'y' if f'x_{split}' in arrays else 'x'}_{split}"
         raise DataError(f"data must hold x_{split} and y_{split} together, {missing} is missing")
@@ -128,19 +138,11 @@ def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], c
     if x.shape[1:] != tuple(input_shape):
         law = f"must be N x {_by(input_shape)} as the model's input"
         raise DataError(f"x_{split} {law}, {_shape_advice(x, input_shape)}")
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        advice = "give class numbers (one_hot.argmax(1))" if y.ndim == 2 else "give class numbers as integers"
-        raise DataError(f"y_{split} must be N integers, got {_by(y.shape)} of {y.dtype}; {advice}")
+    y = task.targets(y, split, outputs)
     if len(x) != len(y):
         raise DataError(f"x_{split} and y_{split} must be equally long, got {len(x)} and {len(y)}")
     if len(x) == 0:
         raise DataError(f"x_{split} is empty; every split needs images")
-    y = y.astype(np.int64)
-    if y.min() < 0 or y.max() >= classes:
-        worst = int(y.min() if y.min() < 0 else y.max())
-        raise DataError(f"y_{split} must lie in 0..{classes - 1} (the model has {classes} outputs), got {worst}")
     return _values(x, split), y
 
 
@@ -191,17 +193,6 @@ def _shape_advice(x: np.ndarray, input_shape: tuple[int, ...]) -> str:
     if x.ndim > 1 and int(np.prod(x.shape[1:])) == int(np.prod(input_shape)):
         return f"{got}; the same number of values: x.reshape(-1, {', '.join(map(str, input_shape))}) if the order fits"
     return got
-
-
-def _check_labels(split: str, labels: np.ndarray, classes: int) -> list[str]:
-    """Raises for a class that `train` lacks; notes one that another split lacks."""
-    missing = np.flatnonzero(np.bincount(labels, minlength=classes) == 0)
-    if not len(missing):
-        return []
-    what = f"class {missing[0]}" if len(missing) == 1 else f"classes {', '.join(map(str, missing[:5]))}"
-    if split == "train":
-        raise DataError(f"every class needs images in train, {what} of the model's {classes} has none")
-    return [f"{split} holds no image of {what}: its accuracy says nothing about it."]
 
 
 def _check_scale(splits: dict[str, Pair]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.config import FUNCTION
+from nas.functions import FUNCTION
 from nas.splits import PARTS, deal
 from search_spaces.errors import DataError
 

@@ -1,6 +1,6 @@
 """Distillation: a student learns the original's answers to augmented views of the training images.
 
-Loss: alpha T^2 KL(teacher || student at temperature T) + (1 - alpha) cross-entropy with the labels (arXiv:1503.02531).
+The loss is the task's (`nas.tasks.losses`): mostly the distance to the original's answers, partly that to the targets.
 SGD with Nesterov momentum at a constant rate after a short warm-up, so that training can go on at any time; what is
 scored is a copy that trained a little further with the rate falling to zero (`cooled`).
 """
@@ -36,7 +36,7 @@ class Recipe:
     Attributes:
         lr: learning rate after the warm-up, for the mean loss of a batch.
         batch: pictures in a step; fewer if there are not as many.
-        temperature, alpha: T and the teacher's share of the loss.
+        temperature, alpha: T, where the loss has one, and the teacher's share of the loss.
         momentum: Nesterov's.
         weight_decay: pulls weights to zero; biases and norms are left alone.
         warmup_steps: over which the rate rises linearly from lr / warmup_steps.
@@ -76,7 +76,8 @@ class Distiller:
         cls, graph: Graph, state: Mapping[str, np.ndarray], views: Views, recipe: Recipe, *, seed: int
     ) -> Distiller:
         """The distiller whose `state` was kept; goes on as if it had never stopped."""
-        distiller = cls(Student.restore(graph, state), views, recipe, seed=seed, step=int(state["step"][0]))
+        student = Student.restore(graph, state, ending=views.task.ending)
+        distiller = cls(student, views, recipe, seed=seed, step=int(state["step"][0]))
         for name, velocity in distiller._velocities.items():
             velocity.copy_(torch.from_numpy(np.asarray(state[MOMENTUM_PREFIX + name])))
         return distiller
@@ -177,11 +178,3 @@ class Distiller:
             raise TrainingDiverged(
                 f"{law}, but lost them by step {self.step}; lower the learning rate {self.recipe.lr}"
             )
-
-
-def loss(logits: Tensor, teacher: Tensor, labels: Tensor, temperature: float, alpha: float) -> Tensor:
-    """The mean loss of a batch, written out; training uses its gradient (`nas.kernels.distillation`)."""
-    log_soft = torch.log_softmax(logits / temperature, 1)
-    target = torch.log_softmax(teacher / temperature, 1)
-    divergence = (target.exp() * (target - log_soft)).sum(1).mean()
-    return alpha * temperature**2 * divergence + (1 - alpha) * torch.nn.functional.cross_entropy(logits, labels)

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 
-from nas import atomic, checkpoints, judge
+from nas import atomic, checkpoints
 from nas.artefacts import RunFolder
 from nas.candidate import Student
 from nas.distill import Distiller, Recipe
@@ -19,11 +18,13 @@ from nas.evaluation import Evaluation, Job
 from nas.export.qdq_onnx import qdq_onnx
 from nas.export.tflite import tflite_bytes
 from nas.inherit import importance
+from nas.judge import Judge
 from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
 from nas.quantize import calibrate, quantize
 from nas.refit import Reference, refit
-from nas.runtime import Session, floor_of
+from nas.runtime import Session, ending_of
+from nas.tasks import Task
 from nas.views import Views, feed
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
@@ -48,7 +49,8 @@ class Setup:
     Attributes:
         space: the space the genomes belong to.
         device, runtime, limits: what prices and limits refer to.
-        recipe: how students are trained.
+        task: what students are trained for and scored by.
+        recipe: how they are trained.
         rungs: the plan's rungs; a job beyond the last is a finish.
         folder: where checkpoints and scored files go; shared by all workers.
         cutoff: `time.time()` at which a finish must begin to cool down whatever its plan says; None without a clock.
@@ -58,6 +60,7 @@ class Setup:
     device: Device
     runtime: Runtime
     limits: Limits
+    task: Task
     recipe: Recipe
     rungs: tuple[int, ...]
     folder: RunFolder
@@ -84,21 +87,20 @@ class RealProblem:
 
     Args:
         setup: small things.
-        arrays: `view_images` K x N x ..., `view_logits` K x N x classes, `y_train`, `x_search`, `y_search`,
+        arrays: `view_images` K x N x ..., `view_logits` K x N x values, `y_train`, `x_search`, `y_search`,
             `search_logits`, and the original's weights as `weight:<name>`.
     """
 
     def __init__(self, setup: Setup, arrays: Mapping[str, np.ndarray]) -> None:
         self.setup = setup
-        self.space = setup.space
-        self.views = Views(arrays["view_images"], arrays["view_logits"], arrays["y_train"])
-        self.x_search, self.y_search = arrays["x_search"], arrays["y_search"]
-        self.search_logits = arrays["search_logits"]
+        self.space, self.task = setup.space, setup.task
+        self.views = Views(arrays["view_images"], arrays["view_logits"], arrays["y_train"], setup.task)
+        self.x_search, self.search_logits = arrays["x_search"], arrays["search_logits"]
+        self.judge = Judge(setup.task, self.x_search, arrays["y_search"], self.search_logits)
         self.weights: Weights = {
             name.removeprefix("weight:"): array for name, array in arrays.items() if name.startswith("weight:")
         }
         self.pricer = Pricer(setup.space, setup.device, setup.runtime)
-        self.original_accuracy = judge.accuracy(self.search_logits, self.y_search)
 
     @cached_property
     def order(self) -> dict[int, np.ndarray]:
@@ -129,11 +131,10 @@ class RealProblem:
         return self._score(job, cost, graph, weights, phases)
 
     def _look(self, graph: Graph, weights: Weights) -> float:
-        """KL of an untrained student to the original's logits on a few search_val images."""
+        """Distance of an untrained student to the original's logits on a few search_val images."""
         rows = slice(0, LOOK_IMAGES)
-        with torch.inference_mode():
-            logits = Student(graph, weights).eval()(torch.from_numpy(feed(self.x_search[rows]))).numpy()
-        return judge.kl_divergence(self.search_logits[rows], logits)
+        logits = Student(graph, weights, ending=self.task.ending).logits(self.x_search[rows])
+        return self.task.distance(self.search_logits[rows], logits)
 
     def _distiller(self, job: Job, graph: Graph, phases: Phases) -> Distiller:
         if job.origin is not None:
@@ -141,8 +142,8 @@ class RealProblem:
             return Distiller.resume(graph, state, self.views, self.setup.recipe, seed=job.seed)
         with phases("refit"):
             weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
-            student = Student(graph, weights)
-            student.add_norm(torch.from_numpy(self.reference.images))
+            student = Student(graph, weights, ending=self.task.ending)
+            student.add_norm(self.reference.images)
         return Distiller(student, self.views, self.setup.recipe, seed=job.seed)
 
     def _train(self, job: Job, distiller: Distiller, phases: Phases) -> dict[str, np.ndarray]:
@@ -183,11 +184,11 @@ class RealProblem:
             atomic.write_bytes(self.setup.folder.onnx(job.id), onnx_bytes)
             atomic.write_bytes(self.setup.folder.tflite(job.id), tflite_bytes(program, quantized))
         with phases("score"):
-            session = Session(onnx_bytes, threads=1, floor=floor_of(graph, int8=True))
+            session = Session(onnx_bytes, threads=1, ending=ending_of(graph, self.task.ending, int8=True))
             logits = session.logits(self.x_search)
-        accuracy = judge.accuracy(logits, self.y_search)
-        kl = judge.kl_divergence(self.search_logits, logits)
-        drop = self.original_accuracy - accuracy
+            accuracy = self.judge.score(logits)
+            kl = self.task.distance(self.search_logits, logits)
+        drop = self.judge.original_score - accuracy
         return Evaluation(job, cost, accuracy, drop, kl, seconds=phases.seconds)
 
 

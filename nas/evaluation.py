@@ -100,9 +100,10 @@ class Evaluation:
     Attributes:
         job: what was asked for.
         cost: the price of the network on the run's device; None if it could not be priced.
-        accuracy: top-1 of the int8 model on search_val, in percent; None where nothing was scored.
-        drop: the original's fp32 accuracy on the same images minus `accuracy`, in points; negative is better than it.
-        kl: mean KL divergence from the original's logits, in nats, lower is better; None where it was not measured.
+        accuracy: the task's metric of the int8 model on search_val, in percent; None where nothing was scored.
+        drop: that of the original in fp32 on the same images minus `accuracy`, in points; negative is better than it.
+        kl: distance from the original's outputs, as the task has it (of classes, the mean KL divergence in nats);
+            lower is better; None where it was not measured.
         status: `ok`; `infeasible` (over a limit, nothing was trained); `failed` (`note` says why).
         note: one line for people.
         seconds: wall seconds by phase (`refit`, `train`, `quantize`, `score`, ...).

@@ -11,11 +11,11 @@ import numpy as np
 
 from nas import atomic, judge, pareto
 from nas.artefacts import RunFolder
-from nas.data import DataSet
-from nas.evaluation import Evaluation
+from nas.evaluation import Evaluation, Job
+from nas.judge import Judge
 from nas.objectives import Limits, objective_vector, reference_point, violation
 from nas.result import ArchiveRow, Point
-from nas.runtime import Session
+from nas.runtime import Session, ending_of
 from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 
@@ -66,8 +66,7 @@ def phase_seconds(evaluations: Iterable[Evaluation]) -> tuple[float, float, floa
 def score(
     found: list[Evaluation],
     space: SearchSpace,
-    data: DataSet,
-    original_right: np.ndarray,
+    final: Judge,
     limits: Limits,
     folder: RunFolder,
     ladder: set[Genome],
@@ -80,9 +79,9 @@ def score(
     """Points from exported files on final_val; test figures are still missing (NaN).
 
     Args:
+        final: of the final_val images.
         until: `time.time()` from which on only finishes, the jobs of `finish_rung`, are still scored.
     """
-    images = data.x_final
     points: list[Point] = []
     for evaluation in found:
         job, cost = evaluation.job, evaluation.cost
@@ -90,9 +89,8 @@ def score(
             break
         assert cost is not None
         assert evaluation.drop is not None
-        logits = Session(folder.onnx(job.id).read_bytes(), threads=threads).logits(images)
-        right = logits.argmax(1) == data.y_final
-        drop, upper = judge.drop_with_bound(original_right, right)
+        logits = answers(folder, job, space, final, threads=threads)
+        drop, upper = final.drop(logits)
         home = f"models/{job.genome.key}"
         points.append(
             Point(
@@ -101,7 +99,7 @@ def score(
                 cost=cost,
                 steps=steps[job.id],
                 search_drop=evaluation.drop,
-                val_accuracy=judge.accuracy(logits, data.y_final),
+                val_accuracy=final.score(logits),
                 val_drop=drop,
                 val_drop_upper95=upper,
                 verdict=judge.verdict(drop, upper, limits.drop),
@@ -128,23 +126,25 @@ def mark_front(points: list[Point]) -> list[Point]:
 
 
 def score_test(
-    points: list[Point],
-    jobs: dict[str, str],
-    data: DataSet,
-    original_right: np.ndarray,
-    folder: RunFolder,
-    *,
-    threads: int,
+    points: list[Point], jobs: Mapping[str, Job], space: SearchSpace, test: Judge, folder: RunFolder, *, threads: int
 ) -> list[Point]:
-    """Fills in the test figures, once, from the exported files; nothing is chosen by them."""
-    images = data.x_test
+    """Fills in the test figures, once, from the exported files; nothing is chosen by them.
+
+    Args:
+        jobs: by point id.
+        test: of the test images.
+    """
     scored = []
     for point in points:
-        logits = Session(folder.onnx(jobs[point.id]).read_bytes(), threads=threads).logits(images)
-        right = logits.argmax(1) == data.y_test
-        drop, _ = judge.drop_with_bound(original_right, right)
-        scored.append(replace(point, test_accuracy=100 * float(right.mean()), test_drop=drop))
+        accuracy = test.score(answers(folder, jobs[point.id], space, test, threads=threads))
+        scored.append(replace(point, test_accuracy=accuracy, test_drop=test.original_score - accuracy))
     return scored
+
+
+def answers(folder: RunFolder, job: Job, space: SearchSpace, judge: Judge, *, threads: int) -> np.ndarray:
+    """What a job's exported file answers to a judge's images, `N x values`."""
+    ending = ending_of(space.apply(job.genome), judge.task.ending, int8=True)
+    return Session(folder.onnx(job.id).read_bytes(), threads=threads, ending=ending).logits(judge.x)
 
 
 def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> None:

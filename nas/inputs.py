@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas import atomic, data_sources, quickstart, wording
-from nas.config import FUNCTION, RunConfig
+from nas.config import RunConfig
 from nas.data import DataSet, load_data
+from nas.functions import FUNCTION
 from nas.objectives import Limits, violation
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
@@ -74,10 +76,12 @@ class Inputs:
         Raises:
             ModelError: onnxruntime does not run it.
         """
-        from nas.runtime import Session, floor_of  # imports onnxruntime, which reading a model does not need
+        from nas.runtime import Session, ending_of  # imports onnxruntime, which reading a model does not need
+
+        ending = ending_of(self.graph, self.data.task.ending, int8=False)
 
         def opened(model: Path | bytes) -> Session:
-            return Session(model, threads=threads, integer=False, floor=floor_of(self.graph, int8=False))
+            return Session(model, threads=threads, integer=False, ending=ending)
 
         session = opened(self.model_path if self.exported is None else self.exported)
         as_it_is = session.sides[0] is None and session.sides[1:] == self.graph.input_shape
@@ -121,10 +125,12 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
         graph, weights = load_model(path, config.parsed_input_shape)
     if config.statistics:
         graph, weights = normalized(graph, weights, config.statistics)
-    if len(graph.outputs) != 1 or len(graph.shapes[graph.outputs[0]]) != 1:
-        found = [graph.shapes[name] for name in graph.outputs]
-        raise ModelError(f"a classifier has one output of N x classes, {path} has {found}")
-    loaded = load_data(spec, graph.input_shape, graph.shapes[graph.outputs[0]][0], seed=config.seed)
+    if len(graph.outputs) != 1:
+        found = ", ".join(graph.outputs)
+        raise ModelError(f"a model has one output, {path} has {found}; export it with the one that matters")
+    task, output = config.loaded_task, graph.shapes[graph.outputs[0]]
+    task.check_model(graph.input_shape, output, path)
+    loaded = load_data(spec, graph.input_shape, prod(output), task, seed=config.seed)
     whole = derive(graph, declaration)
     space = cut(whole, device, config.runtime, limits)
     digests = {"model": _digest(path, exported), **loaded.digests()}

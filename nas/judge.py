@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.tasks import Task
+
 if TYPE_CHECKING:
     from nas.result import Point, Verdict
 
@@ -14,38 +16,32 @@ Z95 = 1.6449
 """One-sided 95 % quantile of the normal distribution."""
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Top-1 in percent of `N x classes` logits; the first class wins a tie."""
-    return 100.0 * float((logits.argmax(1) == labels).mean())
-
-
-def kl_divergence(teacher: np.ndarray, student: np.ndarray, *, temperature: float = 1.0) -> float:
-    """Mean KL(teacher || student) in nats of two `N x classes` logit arrays, both divided by `temperature`."""
-
-    def log_softmax(logits: np.ndarray) -> np.ndarray:
-        scaled = logits.astype(np.float64) / temperature
-        scaled -= scaled.max(1, keepdims=True)
-        return scaled - np.log(np.exp(scaled).sum(1, keepdims=True))
-
-    p, q = log_softmax(teacher), log_softmax(student)
-    return float((np.exp(p) * (p - q)).sum(1).mean())
-
-
-def drop_with_bound(original_right: np.ndarray, student_right: np.ndarray) -> tuple[float, float]:
-    """The drop in points and its one-sided 95 % upper bound, paired by image.
-
-    Only images on which the two disagree carry information: with shares `lost` (the original alone is right) and
-    `won`, the drop is `d = lost - won` and its standard error `sqrt((lost + won - d**2) / n)`.
+class Judge:
+    """Scores answers to one split, beside the original's to the same rows.
 
     Args:
-        original_right, student_right: booleans, one per image, same order.
+        task: says what a score is.
+        x, targets: the split.
+        original: the original's outputs, `N x values`.
     """
-    n = len(original_right)
-    lost = float((original_right & ~student_right).mean())
-    won = float((~original_right & student_right).mean())
-    drop = lost - won
-    error = float(np.sqrt(max(lost + won - drop * drop, 0.0) / n))
-    return 100 * drop, 100 * (drop + Z95 * error)
+
+    def __init__(self, task: Task, x: np.ndarray, targets: np.ndarray, original: np.ndarray) -> None:
+        self.task, self.x, self.targets = task, x, targets
+        self._original = task.answers(original, x)
+        self.original_score = task.metric.score(self._original, targets)
+
+    def score(self, outputs: np.ndarray) -> float:
+        """The metric of outputs `N x values`: of the built-in ones in percent, higher is better."""
+        return self.task.metric.score(self.task.answers(outputs, self.x), self.targets)
+
+    def drop(self, outputs: np.ndarray) -> tuple[float, float]:
+        """The original's score minus that of outputs, and its one-sided 95 % upper bound, paired by row.
+
+        Of top-1 only rows on which the two disagree carry information: with shares `lost` (the original alone is
+        right) and `won`, the drop is `d = lost - won` and its standard error `sqrt((lost + won - d**2) / n)`.
+        """
+        drop, error = self.task.metric.difference(self._original, self.task.answers(outputs, self.x), self.targets)
+        return drop, drop + Z95 * error
 
 
 def verdict(drop: float, upper95: float, max_drop: float | None) -> Verdict:

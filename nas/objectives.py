@@ -1,7 +1,7 @@
 """Limits: how they are written, and how far a network is from them.
 
 Past this module lower is better, and objectives and limits go by name and unit, never by position. Sizes are bytes,
-drops percentage points of top-1 accuracy, latencies milliseconds, energies microjoules, budgets seconds or steps.
+drops points of the task's metric (top-1), latencies milliseconds, energies microjoules, budgets seconds or steps.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def parse_size(text: str) -> int:
 
 
 def parse_drop(text: str) -> float:
-    """`2%` or `2` as percentage points of top-1 accuracy, in [0, 100].
+    """`2%` or `2` as points of the task's metric, in [0, 100].
 
     Raises:
         LimitError: another form, or outside the range.
     """
-    drop = _parse(text, _DROPS, "a drop", "2% or 0.5% (percentage points of top-1 accuracy)")
+    drop = _parse(text, _DROPS, "a drop", "2% or 0.5% (percentage points of accuracy)")
     if drop > 100:
         raise LimitError(f"a drop must be within 0% and 100%; got {text!r}")
     return drop

@@ -29,7 +29,7 @@ class Pass(Protocol):
 
     Attributes:
         images: the batch, `values x N` float32, as the network is fed.
-        logits_gradient: the gradient to the logits, `classes x N`.
+        logits_gradient: the gradient to the logits, `values x N`.
     """
 
     @property
@@ -38,7 +38,7 @@ class Pass(Protocol):
     logits_gradient: np.ndarray
 
     def forward(self) -> np.ndarray:
-        """The logits of `images`, `classes x N`, valid until the next call."""
+        """The logits of `images`, `values x N`, valid until the next call."""
         ...
 
     def backward(self) -> None:
@@ -78,7 +78,7 @@ class Autograd:
         graph = student.graph
         self.student, self.gradients = student.train(), gradients
         self.images = torch.zeros(prod(graph.input_shape), count).numpy()
-        self.logits_gradient = torch.zeros(graph.shapes[student.output][0], count).numpy()
+        self.logits_gradient = torch.zeros(prod(graph.shapes[student.output]), count).numpy()
         self._shape = (count, *graph.input_shape)
 
     def forward(self) -> np.ndarray:
@@ -86,12 +86,12 @@ class Autograd:
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         self._logits = self.student.train()(x)
-        return np.ascontiguousarray(self._logits.detach().numpy().T)
+        return np.ascontiguousarray(self._logits.detach().flatten(1).numpy().T)
 
     def backward(self) -> None:
         parameters = self.student.parameters_by_name()
         asked = [parameters[name] for name in self.gradients]
-        towards = torch.from_numpy(self.logits_gradient).t()
+        towards = torch.from_numpy(self.logits_gradient).t().reshape(self._logits.shape)
         found = torch.autograd.grad(self._logits, asked, towards, materialize_grads=True)
         for into, gradient in zip(self.gradients.values(), found, strict=True):
             into.copy_(gradient)

@@ -46,7 +46,7 @@ def pareto_figure(result: RunResult, theme: Theme = LIGHT) -> Figure:
         _limit_labels(axes, result, theme)
         _chosen(axes, result, theme)
         axes.set_xlabel("size of the .tflite file, KB (1 KB = 1024 bytes)", color=theme.muted)
-        axes.set_ylabel("top-1 accuracy lost, percentage points", color=theme.muted)
+        axes.set_ylabel(f"{result.metric} lost, percentage points", color=theme.muted)
         original = result.original
         given = f"{original.name}, {wording.size(original.file_bytes)}"
         accuracy = original.accuracy.get("final_val")

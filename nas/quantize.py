@@ -73,7 +73,7 @@ def calibrate(
     """
     if images.dtype == np.uint8:
         encoding = encoding or IMAGE
-    x = torch.from_numpy(feed(images))
+    x = torch.tensor(feed(images))
     low: dict[str, np.ndarray] = {}
     high: dict[str, np.ndarray] = {}
     mean: dict[str, np.ndarray] = {}

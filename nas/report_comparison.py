@@ -23,8 +23,8 @@ def comparison(result: RunResult) -> str:
     ]
     rivals = _rivals(result, point)
     entries += [(label, _point_column(rival)) for label, rival in rivals]
-    labels = ("file", "parameters", "MACs", "flash with runtime", "RAM", "latency", "final_val top-1", "final_val drop",
-              "95 % bound", "test top-1", "test drop")  # fmt: skip
+    labels = ("file", "parameters", "MACs", "flash with runtime", "RAM", "latency", f"final_val {result.metric}",
+              "final_val drop", "95 % bound", f"test {result.metric}", "test drop")  # fmt: skip
     head_row = "<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name, _ in entries) + "</tr>"
     rows = []
     for i, label in enumerate(labels):

@@ -14,7 +14,7 @@ def meaning(result: RunResult) -> str:
     terms = {
         "size": "Exact. Bytes of the .tflite file as written: int8 weights, int32 biases, scales and graph. Predicted "
         "before training and equal to the file to the byte. 1 KB is 1024 bytes.",
-        "drop": "The original's fp32 top-1 minus the exported int8 file's, on the same images, in percentage points. "
+        "drop": f"The original's fp32 {result.metric} minus the exported int8 file's, on the same images, in points. "
         f"final_val: {sizes.get('final_val', 0):,} images that neither the original's training nor the search saw.",
         "verdict": "Proven: the one-sided 95 % upper bound of the drop, paired by image, is within the limit. Likely: "
         "only the point estimate is. The bound covers the choice of images, not picking this model among several.",

@@ -69,7 +69,17 @@ def limits(result: RunResult) -> str:
 
 def front(result: RunResult) -> str:
     """The front as a table, smallest first; without one, the finished networks nearest to the limits."""
-    heads = ["model", "size", "RAM", "latency", "val top-1", "val drop", "95 % bound", "verdict", "test drop"]
+    heads = [
+        "model",
+        "size",
+        "RAM",
+        "latency",
+        f"val {result.metric}",
+        "val drop",
+        "95 % bound",
+        "verdict",
+        "test drop",
+    ]
     if result.front:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
         others = len(result.points) - len(result.front)
@@ -112,7 +122,7 @@ def again(result: RunResult, config_text: str) -> str:
     data = ", ".join(f"{split} {count:,}" for split, count in result.splits.items())
     facts = (
         f"<p>Seed {result.seed}, strategy <code>{escape(result.strategy)}</code>, version {escape(result.version)}; "
-        f"{escape(result.data_name)}: {data}, {result.classes} classes. The same seed and step plan give the same "
+        f"{escape(result.data_name)}: {data}, {escape(result.outputs)}. The same seed and step plan give the same "
         "front; a budget in seconds is turned into a step plan by timing, so another machine plans otherwise. SHA-256 "
         "of data, original and models: <code>manifest.json</code>.</p>"
     )
@@ -164,7 +174,7 @@ def _tiles(result: RunResult, point: Point) -> str:
     cost, original = point.cost, result.original
     tiles = (
         (wording.size(cost.size_bytes), f".tflite file, from {wording.size(original.file_bytes)}"),
-        (wording.points(point.val_drop), f"top-1 lost, {wording.percent(point.val_accuracy)} left"),
+        (wording.points(point.val_drop), f"{result.metric} lost, {wording.percent(point.val_accuracy)} left"),
         (wording.milliseconds(cost.latency_ms), "an inference, estimated"),
         (wording.size(cost.ram_bytes), "RAM, estimated"),
         (wording.size(cost.flash_bytes), "flash with runtime, estimated"),

@@ -1,8 +1,8 @@
 """What a run found, as one record: every table, picture and page of the run folder is made from it alone.
 
 `result.json` holds a `RunResult`; `front.csv`, `archive.csv`, `bill.csv`, `summary.json`, `pareto.png`, `bill.png` and
-`report.html` are derived from it (`nas report DIR` makes them again). Accuracies are top-1 in percent, drops are
-percentage points against the original's fp32 accuracy on the same images.
+`report.html` are derived from it (`nas report DIR` makes them again). Accuracies are the task's metric (top-1) in
+percent, drops are points of it against the original in fp32 on the same images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Original:
         name: the file or function it came from, as a reader would call it.
         file_bytes: its file as given; for a float model, four bytes a parameter and the graph.
         params, macs: of one sample, as `Graph` counts them.
-        accuracy: fp32 top-1 in percent by split; `final_val` and `test` at least, `train` where it was measured.
+        accuracy: of fp32 by split; `final_val` and `test` at least, `train` where it was measured.
         int8_accuracy: the same for the original quantized to int8 without retraining; empty where not measured.
         cost: what the original itself would cost as int8 on the target; None where it cannot be lowered.
     """
@@ -113,7 +113,8 @@ class RunResult:
 
     Attributes:
         original: what was given.
-        data_name, classes, splits: the data set, and how many images each split holds.
+        data_name, splits: the data set, and how many images each split holds.
+        task, metric, outputs: what the model is for, what an accuracy is, and "10 classes".
         target, runtime: the device and the runtime that all costs are for.
         limits: what was asked; `limits.drop` in points, None = no limit.
         points: finished networks, in any order.
@@ -134,7 +135,9 @@ class RunResult:
 
     original: Original
     data_name: str
-    classes: int
+    task: str
+    metric: str
+    outputs: str
     splits: dict[str, int]
     target: str
     runtime: str

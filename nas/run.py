@@ -16,6 +16,7 @@ from nas.config import CONFIG_FILE, RunConfig
 from nas.evaluate import Setup, builder
 from nas.evaluation import Evaluation
 from nas.inputs import Inputs
+from nas.judge import Judge
 from nas.ledger import LEDGER_FILE, Entry, Ledger
 from nas.objectives import objective_vector, reference_point, violation
 from nas.pacing import Pacer
@@ -193,6 +194,7 @@ class _Run:
             found.device,
             self.config.runtime,
             found.limits,
+            found.data.task,
             Recipe(),
             plan.rungs,
             RunFolder(self.folder.root.resolve()),
@@ -263,11 +265,11 @@ class _Run:
         evaluations = self.ledger.evaluations
         ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
         candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1)
-        right = base.logits["final_val"].argmax(1) == data.y_final
+        final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
         steps = finale.trained_steps(evaluations)
         top = len(strategy.plan.rungs)
         points = finale.score(
-            candidates, found.space, data, right, limits, self.folder, ladder, steps, threads=threads,
+            candidates, found.space, final, limits, self.folder, ladder, steps, threads=threads,
             until=self._scoring_deadline(), finish_rung=top + 1,
         )  # fmt: skip
         points = finale.mark_front(points)
@@ -276,16 +278,9 @@ class _Run:
         # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
         self.view.phase("scoring the front on the test images, once")
-        test_logits = session.logits(data.x_test)
-        shown = finale.score_test(
-            shown,
-            {key: job.id for key, job in jobs.items()},
-            data,
-            test_logits.argmax(1) == data.y_test,
-            self.folder,
-            threads=threads,
-        )
-        accuracy = base.accuracy | {"test": judge.accuracy(test_logits, data.y_test)}
+        test = Judge(data.task, data.x_test, data.y_test, session.logits(data.x_test))
+        shown = finale.score_test(shown, jobs, found.space, test, self.folder, threads=threads)
+        accuracy = base.accuracy | {"test": test.original_score}
         self.clock.arithmetic += (time.time() - started) * self.config.workers
         for point in shown:
             finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
@@ -327,7 +322,9 @@ class _Run:
                 cost=original_cost,
             ),
             data_name=found.data.name,
-            classes=found.data.classes,
+            task=found.data.task.name,
+            metric=found.data.task.metric.name,
+            outputs=found.data.task.counted(found.data.outputs),
             splits=found.data.sizes,
             target=found.device.name,
             latency_band_percent=found.device.latency_band_percent,
@@ -352,7 +349,7 @@ class _Run:
             strategy=self.config.strategy,
             seed=self.config.seed,
             version=VERSION,
-            notes=(*found.data.notes, *baseline.doubts(accuracy, found.data.classes)),
+            notes=(*found.data.notes, *baseline.doubts(accuracy, found.data.task, found.data.outputs)),
         )
 
 

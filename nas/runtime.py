@@ -8,6 +8,7 @@ precision mode makes them exact instead.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,27 @@ from search_spaces.graph import Graph
 BATCH = 256
 
 
+@dataclass(frozen=True)
+class Ending:
+    """The activation at a model's end that `Session.logits` undoes.
+
+    Attributes:
+        kind: `softmax` (its logarithms are the values before it up to a constant per sample) or `sigmoid`.
+        floor: the least probability that means anything.
+    """
+
+    kind: str
+    floor: float
+
+    def undone(self, output: np.ndarray) -> np.ndarray:
+        """Logits of probabilities."""
+        floor = np.float32(self.floor)
+        likely = np.maximum(output, floor)
+        if self.kind == "softmax":
+            return np.log(likely)
+        return np.log(likely) - np.log(np.maximum(1 - output, floor))
+
+
 class Session:
     """A loaded ONNX model with one input and one output.
 
@@ -27,17 +49,16 @@ class Session:
         model: the file's path or its bytes.
         threads: of one inference.
         integer: the model is int8 and its answers must be exact; False lets a float model use every optimisation.
-        floor: where the output is a softmax, the least probability that means anything; `logits` then gives logarithms,
-            which are the values before the softmax up to a constant per sample. None: the output is logits already.
+        ending: what `logits` undoes; None = the output is what is asked for.
 
     Raises:
         ModelError: onnxruntime cannot load the model.
     """
 
     def __init__(
-        self, model: bytes | str | Path, *, threads: int = 1, integer: bool = True, floor: float | None = None
+        self, model: bytes | str | Path, *, threads: int = 1, integer: bool = True, ending: Ending | None = None
     ) -> None:
-        self._floor = floor
+        self._ending = ending
         options = ort.SessionOptions()
         levels = ort.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if integer else levels.ORT_ENABLE_ALL
@@ -61,7 +82,7 @@ class Session:
         self._output = self._session.get_outputs()[0].name
 
     def logits(self, x: np.ndarray, batch: int = BATCH) -> np.ndarray:
-        """The first output for every sample, float32.
+        """The first output for every sample, `N x values`, float32.
 
         Args:
             x: `N x C x H x W` (or `N x F`): uint8 pixels, or floats as they are (`nas.views.feed`).
@@ -74,21 +95,18 @@ class Session:
         for first in range(0, len(x), batch):
             part = feed(x[first : first + batch])
             try:
-                found.append(self._session.run([self._output], {self._input: part})[0])
+                found.append(self._session.run([self._output], {self._input: part})[0].reshape(len(part), -1))
             except Exception as error:  # see above
                 shape = " x ".join(map(str, part.shape))
                 reason = str(error).splitlines()[0]
                 raise ModelError(f"the model must run on float32 of {shape} in onnxruntime: {reason}") from error
         output = np.concatenate(found)
-        return output if self._floor is None else np.log(np.maximum(output, np.float32(self._floor)))
+        return output if self._ending is None else self._ending.undone(output)
 
 
-def floor_of(graph: Graph, *, int8: bool) -> float | None:
-    """What `Session` needs to know of a graph's output: half a step of an int8 softmax, next to nothing of a float one.
-
-    None where the graph does not end in a softmax.
-    """
+def ending_of(graph: Graph, kind: str, *, int8: bool) -> Ending | None:
+    """The ending of a graph, if it is of that kind; its floor is half a step of int8, next to none of float."""
     last = graph.by_name.get(graph.outputs[0])
-    if last is None or last.kind != "softmax":
+    if not kind or last is None or last.kind != kind:
         return None
-    return 1 / 512 if int8 else 1e-30
+    return Ending(kind, 1 / 512 if int8 else 1e-30)

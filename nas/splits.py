@@ -6,7 +6,7 @@ seen those images, and a drop measured on them means nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from search_spaces.errors import DataError
 SPLITS = ("train", "search_val", "final_val", "test")
 PARTS = ("train", "val", "search_val", "final_val", "test")  # what a user may give
 
-Pair = tuple[np.ndarray, np.ndarray]  # images and labels
+Pair = tuple[np.ndarray, np.ndarray]  # images and targets
 
 
 def deal(labels: np.ndarray, hands: int, *, seed: int) -> list[np.ndarray]:
@@ -53,7 +53,11 @@ def deal_groups(labels: np.ndarray, groups: np.ndarray, hands: int, *, seed: int
 
 
 def four(
-    given: Mapping[str, Pair], *, seed: int, groups: Mapping[str, np.ndarray] | None = None
+    given: Mapping[str, Pair],
+    *,
+    seed: int,
+    strata: Callable[[np.ndarray], np.ndarray] = lambda labels: labels,
+    groups: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[dict[str, Pair], list[str]]:
     """The four splits, and one sentence on each that had to be made.
 
@@ -61,6 +65,7 @@ def four(
     half stays test. Train, val: a third of val each for search_val, final_val and test.
 
     Args:
+        strata: a code for each label; rows of one code are shared out evenly.
         groups: by part, who each row belongs to; a group is never cut.
 
     Raises:
@@ -71,8 +76,8 @@ def four(
     def _dealt(part: str, hands: int) -> list[Pair]:
         x, y = given[part]
         if part in groups:
-            return [(x[rows], y[rows]) for rows in deal_groups(y, groups[part], hands, seed=seed)]
-        return [(x[rows], y[rows]) for rows in deal(y, hands, seed=seed)]
+            return [(x[rows], y[rows]) for rows in deal_groups(strata(y), groups[part], hands, seed=seed)]
+        return [(x[rows], y[rows]) for rows in deal(strata(y), hands, seed=seed)]
 
     by = "by group" if groups else "by class"
     if names >= set(SPLITS):

@@ -86,7 +86,13 @@ def summary(result: RunResult) -> dict[str, Any]:
     chosen = result.chosen_point
     return {
         "original": dataclasses.asdict(result.original),
-        "data": {"name": result.data_name, "classes": result.classes, "splits": result.splits},
+        "data": {
+            "name": result.data_name,
+            "task": result.task,
+            "metric": result.metric,
+            "outputs": result.outputs,
+            "splits": result.splits,
+        },
         "target": result.target,
         "runtime": result.runtime,
         "limits": dataclasses.asdict(result.limits),

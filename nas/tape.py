@@ -68,7 +68,7 @@ class Tape:
         gradients: where the gradient to each parameter goes, by `parameters_by_name`.
 
     Attributes:
-        logits_gradient: write the gradient to the logits here before `backward`: `classes x N`.
+        logits_gradient: write the gradient to the logits here before `backward`: `values x N`.
         forward_calls, backward_calls: in order.
         planes: the graph's tensors.
         parameters: the student's, by name.
@@ -82,7 +82,7 @@ class Tape:
         self.planes = {self.graph.input: self.plane(self.graph.input_shape)}
         self._free: list[np.ndarray] = []
         self._grads = {student.output: self._take(self._size(student.output))}
-        self.logits_gradient = self.gradient(student.output).matrix
+        self.logits_gradient = self.gradient(student.output).map.reshape(-1, count)
 
     @property
     def graph(self) -> Graph:
@@ -94,10 +94,10 @@ class Tape:
         return self.planes[self.graph.input].map.reshape(-1, self.count)
 
     def forward(self) -> np.ndarray:
-        """The logits of `images`, `classes x N`, valid until the next call."""
+        """The logits of `images`, `values x N`, valid until the next call."""
         for call in self.forward_calls:
             call()
-        return self.planes[self.student.output].matrix
+        return self.planes[self.student.output].map.reshape(-1, self.count)
 
     def backward(self) -> None:
         """Fills `gradients` from `logits_gradient`, for the images and logits of the last `forward`."""

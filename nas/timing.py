@@ -38,8 +38,8 @@ def measure(inputs: Inputs, *, seed: int) -> tuple[tuple[float, float], float, f
     graphs = [space.apply(ladder.at_size(space, size, largest / d)) for d in DIVISORS]
     data = inputs.data
     rows = slice(0, 1024)
-    blank = np.zeros((1, len(data.x_train[rows]), data.classes), np.float32)
-    views = Views(data.x_train[rows][None], blank, data.y_train[rows])
+    blank = np.zeros((1, len(data.x_train[rows]), data.outputs), np.float32)
+    views = Views(data.x_train[rows][None], blank, data.y_train[rows], data.task)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -51,7 +51,7 @@ def measure(inputs: Inputs, *, seed: int) -> tuple[tuple[float, float], float, f
 
 def step_seconds(graph: Graph, views: Views, *, seed: int) -> float:
     """Median seconds of one training step of a fresh network."""
-    student = Student(graph, fresh_weights(graph, seed=seed), norm=True)
+    student = Student(graph, fresh_weights(graph, seed=seed), norm=True, ending=views.task.ending)
     distiller = Distiller(student, views, Recipe(), seed=seed)
     distiller.run(WARM_UP)
     taken = []

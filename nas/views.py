@@ -6,9 +6,12 @@ are kept. A view is a pure function of `(seed, view, index)`; view 0 is the data
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from nas.tasks import Task
 
 Preset = Literal["none", "image-small"]
 SHIFT_SIDE = 16  # images at least this high and wide move by two pixels, smaller ones by one
@@ -65,25 +68,26 @@ def _ends(shift: int, size: int) -> tuple[int, int]:
 
 
 class Views:
-    """Training pictures, the original's logits for each view of them, and their labels.
+    """Training pictures, the original's logits for each view of them, and their targets.
 
     Args:
         images: `K x N x ...`, uint8 (fed as x/255) or float32 (fed as it is).
-        logits: `K x N x classes`, float32, of the original on `feed(images)`.
-        labels: `N`, class numbers.
+        logits: `K x N x values`, float32, of the original on `feed(images)`.
+        targets: of the `N` pictures, as the task has them.
+        task: what is learned by.
     """
 
-    def __init__(self, images: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-        if images.shape[:2] != logits.shape[:2] or len(labels) != images.shape[1]:
-            shapes = f"images {images.shape}, logits {logits.shape}, labels {labels.shape}"
-            raise ValueError(f"images, logits and labels must agree in views and pictures, got {shapes}")
-        self.images, self.logits, self.labels = images, logits, labels
+    def __init__(self, images: np.ndarray, logits: np.ndarray, targets: np.ndarray, task: Task) -> None:
+        if images.shape[:2] != logits.shape[:2] or len(targets) != images.shape[1]:
+            shapes = f"images {images.shape}, logits {logits.shape}, targets {targets.shape}"
+            raise ValueError(f"images, logits and targets must agree in views and pictures, got {shapes}")
+        self.images, self.logits, self.targets, self.task = images, logits, targets, task
         self.count, self.size = images.shape[:2]
         self._divisor = 255.0 if images.dtype == np.uint8 else 1.0
         as_fed = images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
         self._images = np.ascontiguousarray(as_fed).reshape(self.count * self.size, -1)
-        self._logits = np.ascontiguousarray(logits, np.float32).reshape(-1, logits.shape[-1])
-        self._labels = np.ascontiguousarray(labels, np.int64)
+        teacher = np.ascontiguousarray(logits, np.float32).reshape(-1, logits.shape[-1])
+        self._loss = task.loss(teacher, targets, self._images)
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Row numbers of one epoch: every picture once, in one view each; after K epochs all its views were seen."""
@@ -100,7 +104,5 @@ class Views:
     def loss_gradient(
         self, rows: np.ndarray, logits: np.ndarray, temperature: float, alpha: float, into: np.ndarray
     ) -> None:
-        """Writes the gradient of `nas.distill.loss` to a student's logits for some rows; both `classes x len(rows)`."""
-        from nas import kernels
-
-        kernels.distillation(logits, self._logits, rows, self._labels, rows % self.size, temperature, alpha, into)
+        """Writes the gradient of the task's mean loss to a student's logits of some rows; both `values x len(rows)`."""
+        self._loss.gradient(logits, rows, temperature, alpha, into)

@@ -145,11 +145,11 @@ def headline(result: RunResult) -> str:
         return f"No network met the limits. {result.binding}"
     found = f"{size(original.file_bytes)} → {size(point.cost.size_bytes)}, "
     found += times_smaller(original.file_bytes, point.cost.size_bytes)
-    lost = f"{number(point.val_drop)} points of top-1 lost" if point.val_drop > 0 else "no accuracy lost"
+    lost = f"{number(point.val_drop)} points of {result.metric}" if point.val_drop > 0 else f"no {result.metric}"
     bound = f"at most {number(point.val_drop_upper95)}"
     if point.verdict == "proven":
-        return f"{found}: {lost}, {bound} with 95 % confidence."
-    return f"{found}: {lost}, but up to {number(point.val_drop_upper95)} with 95 % confidence: likely, not proven."
+        return f"{found}: {lost} lost, {bound} with 95 % confidence."
+    return f"{found}: {lost} lost, but up to {number(point.val_drop_upper95)} with 95 % confidence: likely, not proven."
 
 
 def columns(rows: Iterable[Sequence[str]], *, left: int = 1) -> str:

@@ -199,7 +199,7 @@ def test_two_outputs(desk: Desk) -> None:
     model = graph_of("Relu")
     model.graph.output.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n", CLASSES, 1, 1]))
     onnx.save(model, desk.model)
-    desk.refused("one output of N x classes")
+    desk.refused("a model has one output", "logits, b")
 
 
 def test_weights_that_are_not_finite(desk: Desk) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas import views
+from nas.tasks import load_task
 from nas.views import Views, augment
 
 PICTURES = np.random.default_rng(0).integers(1, 256, (60, 2, 16, 18), dtype=np.uint8)
@@ -64,7 +65,7 @@ def test_feed() -> None:
 def small(count: int = 3, size: int = 20) -> Views:
     images = views.make(PICTURES[:size], count, seed=0, preset="image-small")
     logits = np.arange(count * size * 4, dtype=np.float32).reshape(count, size, 4)
-    return Views(images, logits, np.arange(size) % 4)
+    return Views(images, logits, np.arange(size) % 4, load_task())
 
 
 def test_an_epoch_shows_each_picture_once_and_k_epochs_each_view_once() -> None:
@@ -79,10 +80,10 @@ def test_an_epoch_shows_each_picture_once_and_k_epochs_each_view_once() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -> None:
     made = small()
-    arrays = made.images.astype(dtype), made.logits, made.labels
+    arrays = made.images.astype(dtype), made.logits, made.targets
     for array in arrays:
         array.flags.writeable = False  # as arrays of a shared store are
-    found = Views(*arrays)
+    found = Views(*arrays, load_task())
     rows = np.array([0, 25, 59])
     planes = np.empty((2 * 16 * 18, 3), np.float32)
     found.pictures(rows, planes)
@@ -97,4 +98,4 @@ def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -
 
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match="must agree"):
-        Views(PICTURES[None], np.zeros((1, 59, 4), np.float32), np.zeros(60))
+        Views(PICTURES[None], np.zeros((1, 59, 4), np.float32), np.zeros(60), load_task())
