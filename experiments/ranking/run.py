@@ -45,7 +45,7 @@ def main() -> None:
     arrays = material.gather(found, session, baseline.measure(session, found.data, seed=0), views=1, seed=0)
     price = Pricer(found.space, found.device, "tflm").price
     folder = RunFolder(args.folder.resolve())
-    setup = Setup(found.space, found.device, "tflm", found.limits, Recipe(), (25, 100, 400), folder)
+    setup = Setup(found.space, found.device, "tflm", found.limits, found.data.task, Recipe(), (25, 100, 400), folder)
     pool = RayPool(builder(setup), arrays, count=args.workers)
     rng = np.random.default_rng(0)
     chosen = [(k, sample(found.space, price, *BINS[k], rng)) for k in range(len(BINS)) for _ in range(args.per_bin)]

@@ -58,7 +58,9 @@ def main() -> None:
             answers = np.broadcast_to(part["view_logits"][:1], part["view_logits"].shape)
             part["view_logits"] = np.ascontiguousarray(answers)
         recipe = replace(Recipe(), **{name: value for name, value in given.items() if name not in ("views", "stale")})
-        setup = Setup(found.space, found.device, "tflm", found.limits, recipe, (), RunFolder(args.folder / arm))
+        setup = Setup(
+            found.space, found.device, "tflm", found.limits, found.data.task, recipe, (), RunFolder(args.folder / arm)
+        )
         pool = RayPool(builder(setup), part, count=len(args.seeds))
         for seed in args.seeds:
             pool.submit(Job.make(genome, 1, args.steps, "refit", run_seed=seed))
