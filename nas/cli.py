@@ -110,6 +110,10 @@ def optimize(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="none, image-small, image, audio or series. Default: by the data.", rich_help_panel=WHAT),
+    ] = None,
     max_size: MaxSize = None,
     max_drop: Annotated[
         str | None,
@@ -157,7 +161,7 @@ def optimize(
     """
     flags = {
         "model": model, "weights": weights, "data": data, "input_shape": input_shape, "normalize": normalize,
-        "task": task, "metric": metric, "max_size": max_size, "max_drop": max_drop,
+        "task": task, "metric": metric, "augment": augment, "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
         "target": target, "runtime": runtime, "space": space, "budget": budget, "workers": workers,
         "address": address, "strategy": strategy, "seed": seed, "out": out, "resume": resume or None,

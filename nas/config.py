@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.augment import PRESETS
 from nas.functions import FUNCTION
 from nas.objectives import (
     Budget,
@@ -51,6 +52,7 @@ class RunConfig:
         normalize: what the original expects of images in [0, 1], "imagenet" or "0.5/0.5"; "" = nothing.
         task: one of `nas.tasks.TASKS`.
         metric: one of the task's, or `package.module:function`; "" = the task's first.
+        augment: one of `nas.augment.PRESETS`; "" = what suits the data.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.
@@ -76,6 +78,7 @@ class RunConfig:
     normalize: str = ""
     task: str = "classification"
     metric: str = ""
+    augment: str = ""
     max_size: str = "256KB"
     max_drop: str = "2%"
     max_ram: str = ""
@@ -101,6 +104,8 @@ class RunConfig:
             raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
         if self.strategy not in STRATEGIES:
             raise InputError(f"strategy must be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
+        if self.augment and self.augment not in PRESETS:
+            raise InputError(f"augment must be one of {', '.join(PRESETS)}, got {self.augment!r}")
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:

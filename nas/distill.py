@@ -161,7 +161,7 @@ class Distiller:
         for rate, rows in zip(rates, self._rows(), strict=False):
             self.views.pictures(rows, one.images)
             logits = one.forward()
-            self.views.loss_gradient(rows, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
+            self.views.loss_gradient(rows, one.images, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
             one.backward()
             norm = float(np.sqrt(state[1] @ state[1]))
             if norm > recipe.clip:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nas import atomic, checkpoints
 from nas.artefacts import RunFolder
+from nas.augment import Preset
 from nas.candidate import Student
 from nas.distill import Distiller, Recipe
 from nas.evaluation import Evaluation, Job
@@ -54,6 +55,7 @@ class Setup:
         rungs: the plan's rungs; a job beyond the last is a finish.
         folder: where checkpoints and scored files go; shared by all workers.
         cutoff: `time.time()` at which a finish must begin to cool down whatever its plan says; None without a clock.
+        augment, seed: how the views were made that are too large to be kept.
     """
 
     space: SearchSpace
@@ -65,6 +67,8 @@ class Setup:
     rungs: tuple[int, ...]
     folder: RunFolder
     cutoff: float | None = None
+    augment: Preset = "none"
+    seed: int = 0
 
 
 @dataclass
@@ -87,14 +91,15 @@ class RealProblem:
 
     Args:
         setup: small things.
-        arrays: `view_images` K x N x ..., `view_logits` K x N x values, `y_train`, `x_search`, `y_search`,
-            `search_logits`, and the original's weights as `weight:<name>`.
+        arrays: `view_images` K x N x ... (1 x N x ... where K are too many to keep), `view_logits` K x N x values,
+            `y_train`, `x_search`, `y_search`, `search_logits`, and the original's weights as `weight:<name>`.
     """
 
     def __init__(self, setup: Setup, arrays: Mapping[str, np.ndarray]) -> None:
         self.setup = setup
         self.space, self.task = setup.space, setup.task
-        self.views = Views(arrays["view_images"], arrays["view_logits"], arrays["y_train"], setup.task)
+        images, logits, targets = arrays["view_images"], arrays["view_logits"], arrays["y_train"]
+        self.views = Views(images, logits, targets, setup.task, preset=setup.augment, seed=setup.seed)
         self.x_search, self.search_logits = arrays["x_search"], arrays["search_logits"]
         self.judge = Judge(setup.task, self.x_search, arrays["y_search"], self.search_logits)
         self.weights: Weights = {

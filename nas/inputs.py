@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas import atomic, data_sources, quickstart, wording
+from nas.augment import Preset, preset_for
 from nas.config import RunConfig
 from nas.data import DataSet, load_data
 from nas.functions import FUNCTION
@@ -49,6 +50,7 @@ class Inputs:
         space: derived from the graph and cut by the limits.
         fingerprint: of everything that defines what is searched for.
         prepared: the graph begins with the normalization that the file expects to be done before it.
+        augment: how views of the training samples are made.
     """
 
     model_path: Path
@@ -62,6 +64,7 @@ class Inputs:
     space: SearchSpace
     fingerprint: str
     prepared: bool = False
+    augment: Preset = "none"
 
     @property
     def digests(self) -> dict[str, str]:
@@ -137,8 +140,9 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
     fingerprint = config.fingerprint(**digests)
     name = _name(config.model, module)
     inputs = Inputs(
-        path, exported, name, graph, weights, loaded, device, limits, space, fingerprint, bool(config.normalize)
-    )
+        path, exported, name, graph, weights, loaded, device, limits, space, fingerprint, bool(config.normalize),
+        preset_for(loaded.x_train, config.augment),
+    )  # fmt: skip
     inputs.session().logits(loaded.x_search[:2])  # a model that onnxruntime refuses is refused here
     return inputs
 

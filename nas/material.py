@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nas.augment import augment
 from nas.baseline import Baseline
 from nas.inputs import Inputs
-from nas.runtime import Session
-from nas.views import augment
+from nas.runtime import BATCH, Session
+from nas.views import KEPT_BYTES
 
 
 def gather(
@@ -21,7 +22,7 @@ def gather(
     seed: int,
     told: Callable[[str], None] = lambda text: None,
 ) -> dict[str, np.ndarray]:
-    """The arrays of `nas.evaluate.RealProblem`.
+    """The arrays of `nas.evaluate.RealProblem`; of large views only view 0, from which the others are made again.
 
     Args:
         session: the original.
@@ -31,14 +32,21 @@ def gather(
         told: hears what is being done.
     """
     data = inputs.data
-    images, logits = [], []
+    keep = views * data.x_train.nbytes <= KEPT_BYTES
+    images = np.empty((views, *data.x_train.shape), data.x_train.dtype) if keep else data.x_train[None]
+    logits = []
     for k in range(views):
+        answers = []
         told(f"the original's answers on augmented view {k + 1} of {views}")
-        x = augment(data.x_train, seed=seed, view=k)
-        images.append(x)
-        logits.append(session.logits(x))
+        for first in range(0, len(data.x_train), BATCH):
+            rows = np.arange(first, min(first + BATCH, len(data.x_train)))
+            x = augment(data.x_train[rows], seed=seed, view=k, preset=inputs.augment, index=rows)
+            answers.append(session.logits(x))
+            if keep:
+                images[k, rows] = x
+        logits.append(np.concatenate(answers))
     found = {
-        "view_images": np.stack(images),
+        "view_images": images,
         "view_logits": np.stack(logits),
         "y_train": data.y_train,
         "x_search": data.x_search,

@@ -12,6 +12,7 @@ import numpy as np
 
 from nas import atomic, baseline, finale, inputs, judge, manifest, material, pareto, report, study, timing, wording
 from nas.artefacts import RunFolder
+from nas.augment import augment
 from nas.config import CONFIG_FILE, RunConfig
 from nas.evaluate import Setup, builder
 from nas.evaluation import Evaluation
@@ -29,7 +30,6 @@ from nas.strategies.build import build_strategy
 from nas.strategies.staged import Staged
 from nas.study import Event
 from nas.version import VERSION
-from nas.views import preset_for
 from nas.workers import Serial, Workers
 from search_spaces.errors import RunFolderError
 from search_spaces.genes import Genome
@@ -143,7 +143,7 @@ class _Run:
             if entry["entry"] == "views":
                 return int(entry["count"])
         budget = self.config.parsed_budget
-        if preset_for(self.inputs.data.x_train) == "none":
+        if self.inputs.augment == "none":
             count = 1
         elif budget.seconds is None:
             count = 2
@@ -151,7 +151,7 @@ class _Run:
             x = self.inputs.data.x_train[:1000]
             session.logits(x)
             started = time.time()
-            session.logits(x)
+            session.logits(augment(x, seed=self.config.seed, view=1, preset=self.inputs.augment))
             per_view = (time.time() - started) * len(self.inputs.data.x_train) / len(x)
             count = int(np.clip(budget.seconds * VIEWS_SHARE / max(per_view, 1e-6), 1, MOST_VIEWS))
         self.ledger.append("views", {"count": count})
@@ -199,6 +199,8 @@ class _Run:
             plan.rungs,
             RunFolder(self.folder.root.resolve()),
             None if deadline == float("inf") else deadline,
+            found.augment,
+            self.config.seed,
         )
 
     def _workers(self, setup: Setup, arrays: dict[str, np.ndarray]) -> Workers:

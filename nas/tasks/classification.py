@@ -52,7 +52,7 @@ class Classification(Task):
         p, q = _log_softmax(teacher), _log_softmax(student)
         return float((np.exp(p) * (p - q)).sum(1).mean())
 
-    def loss(self, teacher: np.ndarray, targets: np.ndarray, images: np.ndarray) -> Loss:
+    def loss(self, teacher: np.ndarray, targets: np.ndarray) -> Loss:
         return Softmax(teacher, targets)
 
 

@@ -15,9 +15,19 @@ class Loss(Protocol):
     """The original's answers and the targets of all rows, and what follows from them."""
 
     def gradient(
-        self, outputs: np.ndarray, rows: np.ndarray, temperature: float, alpha: float, into: np.ndarray
+        self,
+        outputs: np.ndarray,
+        rows: np.ndarray,
+        images: np.ndarray,
+        temperature: float,
+        alpha: float,
+        into: np.ndarray,
     ) -> None:
-        """Writes the gradient of the mean loss of some rows to a student's outputs; both `values x len(rows)`."""
+        """Writes the gradient of the mean loss of some rows to a student's outputs; both `values x len(rows)`.
+
+        Args:
+            images: what the student was fed, `values x len(rows)`.
+        """
 
 
 class Softmax:
@@ -32,7 +42,13 @@ class Softmax:
         self.teacher, self.labels = teacher, np.ascontiguousarray(labels, np.int64)
 
     def gradient(
-        self, outputs: np.ndarray, rows: np.ndarray, temperature: float, alpha: float, into: np.ndarray
+        self,
+        outputs: np.ndarray,
+        rows: np.ndarray,
+        images: np.ndarray,
+        temperature: float,
+        alpha: float,
+        into: np.ndarray,
     ) -> None:
         from nas import kernels  # it takes a second to load, and only training needs it
 
@@ -52,7 +68,13 @@ class Sigmoid:
         self.teacher, self.labels = teacher, labels
 
     def gradient(
-        self, outputs: np.ndarray, rows: np.ndarray, temperature: float, alpha: float, into: np.ndarray
+        self,
+        outputs: np.ndarray,
+        rows: np.ndarray,
+        images: np.ndarray,
+        temperature: float,
+        alpha: float,
+        into: np.ndarray,
     ) -> None:
         soft = logistic(outputs / temperature) - logistic(self.teacher[rows].T / temperature)
         hard = logistic(outputs) - self.labels[rows % len(self.labels)].T
@@ -64,22 +86,26 @@ class Squared:
 
     Args:
         teacher: `(views x N) x values`.
-        targets: `N x values`, or as many rows as the teacher where each view has targets of its own; what is uint8
-            counts as x/255.
+        targets: `N x values`; None where what a student is fed is what it should answer.
         variance: of each value, or one for all.
     """
 
-    def __init__(self, teacher: np.ndarray, targets: np.ndarray, variance: np.ndarray) -> None:
+    def __init__(self, teacher: np.ndarray, targets: np.ndarray | None, variance: np.ndarray) -> None:
         self.teacher, self.targets = teacher, targets
-        self._divisor = np.float32(255 if targets.dtype == np.uint8 else 1)
-        self._weights = (2 / teacher.shape[1] / np.maximum(variance, 1e-12)).astype(np.float32)
+        self._weights = np.reshape(2 / teacher.shape[1] / variance, (-1, 1)).astype(np.float32)
 
     def gradient(
-        self, outputs: np.ndarray, rows: np.ndarray, temperature: float, alpha: float, into: np.ndarray
+        self,
+        outputs: np.ndarray,
+        rows: np.ndarray,
+        images: np.ndarray,
+        temperature: float,
+        alpha: float,
+        into: np.ndarray,
     ) -> None:
-        targets = self.targets[rows % len(self.targets)].astype(np.float32) / self._divisor
-        wanted = alpha * self.teacher[rows] + (1 - alpha) * targets
-        into[:] = ((outputs.T - wanted) * self._weights).T / len(rows)
+        targets = images if self.targets is None else self.targets[rows % len(self.targets)].T
+        wanted = alpha * self.teacher[rows].T + (1 - alpha) * targets
+        into[:] = (outputs - wanted) * self._weights / len(rows)
 
 
 def logistic(logits: np.ndarray) -> np.ndarray:

@@ -46,5 +46,5 @@ class MultiLabel(Task):
         t, s = teacher.astype(np.float64), student.astype(np.float64)
         return float((logistic(t) * (t - s) + np.logaddexp(0, s) - np.logaddexp(0, t)).sum(1).mean())
 
-    def loss(self, teacher: np.ndarray, targets: np.ndarray, images: np.ndarray) -> Loss:
+    def loss(self, teacher: np.ndarray, targets: np.ndarray) -> Loss:
         return Sigmoid(teacher, targets)

@@ -44,7 +44,7 @@ class Regression(Task):
         """Mean squared difference over the variance of the original's answers, the mean over the values."""
         return float((((teacher - student) ** 2).mean(0) / _variance(teacher)).mean())
 
-    def loss(self, teacher: np.ndarray, targets: np.ndarray, images: np.ndarray) -> Loss:
+    def loss(self, teacher: np.ndarray, targets: np.ndarray) -> Loss:
         return Squared(teacher, targets, _variance(teacher))
 
 

@@ -86,13 +86,12 @@ class Task(ABC):
         """How far a student's outputs are from the original's, both `N x values`; 0 where they are equal."""
 
     @abstractmethod
-    def loss(self, teacher: np.ndarray, targets: np.ndarray, images: np.ndarray) -> Loss:
+    def loss(self, teacher: np.ndarray, targets: np.ndarray) -> Loss:
         """What students are trained by.
 
         Args:
             teacher: the original's outputs, `(views x N) x values`.
             targets: of the `N` rows.
-            images: the views themselves, `(views x N) x values`, uint8 or float32.
         """
 
 

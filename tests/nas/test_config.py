@@ -118,3 +118,11 @@ def test_a_config_file_is_refused_by_name(tmp_path: Path, text: str, message: st
 def test_a_missing_config_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml cannot be read: No such file"):
         resolve({}, tmp_path / "none.toml")
+
+
+def test_augment_is_one_of_the_presets_and_part_of_what_is_searched_for(tmp_path: Path) -> None:
+    config = RunConfig(augment="series")
+    assert resolve({}, write(tmp_path, config.to_toml())) == config
+    assert config.fingerprint() != RunConfig().fingerprint()
+    with pytest.raises(InputError, match=r"augment must be one of none, image-small, .*, got 'mixup'"):
+        RunConfig(augment="mixup")

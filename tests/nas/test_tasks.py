@@ -38,7 +38,9 @@ def test_the_gradient_is_that_of_the_loss(case: Case) -> None:
     value = case.loss_for(both)(outputs, torch.from_numpy(both[rows]), wanted, 4.0, 0.9)
     (expected,) = torch.autograd.grad(value, outputs)
     found = np.empty((VALUES, 4), np.float32)
-    views.loss_gradient(rows, np.ascontiguousarray(outputs.detach().numpy().T), 4.0, 0.9, found)
+    planes = np.empty((VALUES, 4), np.float32)
+    views.pictures(rows, planes)
+    views.loss_gradient(rows, planes, np.ascontiguousarray(outputs.detach().numpy().T), 4.0, 0.9, found)
     np.testing.assert_allclose(found.T, expected, atol=1e-6, rtol=1e-4)
 
 

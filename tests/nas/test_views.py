@@ -1,4 +1,4 @@
-"""Views are pure functions of (seed, view, index), and an epoch shows each picture once."""
+"""An epoch shows each picture once, and a row number leads to its picture, kept or made again."""
 
 from __future__ import annotations
 
@@ -6,55 +6,11 @@ import numpy as np
 import pytest
 
 from nas import views
+from nas.augment import augment
 from nas.tasks import load_task
-from nas.views import Views, augment
+from nas.views import Views
 
 PICTURES = np.random.default_rng(0).integers(1, 256, (60, 2, 16, 18), dtype=np.uint8)
-
-
-def test_view_0_is_the_data_and_views_differ() -> None:
-    assert augment(PICTURES, seed=1, view=0) is PICTURES
-    first, second = augment(PICTURES, seed=1, view=1), augment(PICTURES, seed=1, view=2)
-    assert first.dtype == np.uint8
-    assert not np.array_equal(first, second)
-    assert np.array_equal(first, augment(PICTURES, seed=1, view=1))
-    assert not np.array_equal(first, augment(PICTURES, seed=2, view=1))
-
-
-def test_a_picture_is_treated_alike_whatever_comes_after_it() -> None:
-    assert np.array_equal(augment(PICTURES[:7], seed=3, view=2), augment(PICTURES, seed=3, view=2)[:7])
-
-
-@pytest.mark.parametrize(("side", "reach"), [(16, 2), (15, 1)])
-def test_each_picture_is_one_mirror_and_shift_away(side: int, reach: int) -> None:
-    pictures = PICTURES[:, :, :side, :side]
-    seen = set()
-    for before, after in zip(pictures, augment(pictures, seed=0, view=1), strict=True):
-        found = [
-            (flip, dy, dx)
-            for flip in (False, True)
-            for dy in range(-reach, reach + 1)
-            for dx in range(-reach, reach + 1)
-            if np.array_equal(after, moved(before, flip, dy, dx))
-        ]
-        assert len(found) == 1
-        seen.add(found[0])
-    assert {flip for flip, _, _ in seen} == {False, True}
-    assert {dy for _, dy, _ in seen} == set(range(-reach, reach + 1))
-
-
-def moved(picture: np.ndarray, flip: bool, dy: int, dx: int) -> np.ndarray:
-    picture = picture[:, :, ::-1] if flip else picture
-    padded = np.pad(picture, ((0, 0), (2, 2), (2, 2)))
-    _, height, width = picture.shape
-    return padded[:, 2 - dy : 2 - dy + height, 2 - dx : 2 - dx + width]
-
-
-def test_make_gives_one_view_where_nothing_is_augmented() -> None:
-    assert views.preset_for(PICTURES) == "image-small"
-    assert views.preset_for(PICTURES.astype(np.float32)) == "none"
-    assert views.make(PICTURES, 3, seed=0, preset="image-small").shape == (3, *PICTURES.shape)
-    assert views.make(PICTURES, 3, seed=0, preset="none").shape == (1, *PICTURES.shape)
 
 
 def test_feed() -> None:
@@ -63,7 +19,7 @@ def test_feed() -> None:
 
 
 def small(count: int = 3, size: int = 20) -> Views:
-    images = views.make(PICTURES[:size], count, seed=0, preset="image-small")
+    images = np.stack([augment(PICTURES[:size], seed=0, view=k, preset="image-small") for k in range(count)])
     logits = np.arange(count * size * 4, dtype=np.float32).reshape(count, size, 4)
     return Views(images, logits, np.arange(size) % 4, load_task())
 
@@ -92,10 +48,21 @@ def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -
     # The teacher's own logits leave the cross-entropy alone, whose gradient is negative at the label.
     logits = np.ascontiguousarray(found.logits[[0, 1, 2], [0, 5, 19]].T)
     gradient = np.empty_like(logits)
-    found.loss_gradient(rows, logits, 4.0, 0.5, gradient)
+    found.loss_gradient(rows, planes, logits, 4.0, 0.5, gradient)
     assert [np.flatnonzero(column < 0).tolist() for column in gradient.T] == [[0], [1], [3]]
 
 
 def test_arrays_that_do_not_belong_together_are_refused() -> None:
     with pytest.raises(ValueError, match="must agree"):
         Views(PICTURES[None], np.zeros((1, 59, 4), np.float32), np.zeros(60), load_task())
+
+
+@pytest.mark.parametrize("preset", ["image-small", "audio"])
+def test_views_that_are_not_kept_are_made_again_the_same(preset: str) -> None:
+    kept = np.stack([augment(PICTURES, seed=5, view=k, preset=preset) for k in range(3)])
+    logits, labels = np.zeros((3, 60, 4), np.float32), np.zeros(60, int)
+    rows = np.random.default_rng(1).permutation(180)[:50]
+    planes = np.empty((2, 2 * 16 * 18, 50), np.float32)
+    Views(kept, logits, labels, load_task()).pictures(rows, planes[0])
+    Views(kept[:1], logits, labels, load_task(), preset=preset, seed=5).pictures(rows, planes[1])
+    np.testing.assert_array_equal(planes[0], planes[1])
