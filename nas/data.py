@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from nas import data_sources
+from nas.pictures import Pictures, Told, decode_all
+from nas.scratch import Scratch
 from nas.splits import PARTS, SPLITS, Pair, four
 from nas.tasks import CLASSIFICATION, Task
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, printable
 
 # Drops below this many final_val images come with a 95 % bound wider than about 0.7 points (one standard error of a
 # paired difference with 4 % of answers changed is sqrt(0.04 / n)).
@@ -77,7 +79,14 @@ class DataSet:
 
 
 def load_data(
-    spec: data_sources.Spec, input_shape: tuple[int, ...], outputs: int, task: Task = CLASSIFICATION, *, seed: int = 0
+    spec: data_sources.Spec,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    task: Task = CLASSIFICATION,
+    *,
+    seed: int = 0,
+    scratch: Scratch | None = None,
+    told: Told = lambda text, share: None,
 ) -> DataSet:
     """The data set behind `--data`, split and checked.
 
@@ -91,9 +100,12 @@ def load_data(
         outputs: how many numbers the model answers to a row.
         task: what the data is for.
         seed: of the split, where one has to be made.
+        scratch: where decoded pictures go that are too large for memory; None keeps all in memory.
+        told: hears how far decoding is.
 
     Raises:
         DataError: the data cannot be read, or does not fit the model.
+        RunFolderError: decoded pictures have no room.
     """
     source = data_sources.read(spec, input_shape, seed=seed)
     given = [part for part in PARTS if f"x_{part}" in source.arrays or f"y_{part}" in source.arrays]
@@ -101,9 +113,12 @@ def load_data(
     groups = {part: _groups(source.arrays[f"groups_{part}"], part, pairs) for part in _grouped(source.arrays)}
     splits, notes = four(pairs, seed=seed, strata=task.strata, groups=groups)
     notes += _met_before(groups)
-    _check_scale(splits)
     for split in SPLITS:
         notes += task.examine(split, splits[split][1], outputs)
+    pictures = {split: x for split, (x, _) in splits.items() if isinstance(x, Pictures)}
+    decoded = decode_all(pictures, scratch, told)
+    splits = {split: (decoded.get(split, x), y) for split, (x, y) in splits.items()}
+    _check_scale(splits)
     notes += _remarks(splits)
     (x_train, y_train), (x_search, y_search), (x_final, y_final), (x_test, y_test) = (splits[name] for name in SPLITS)
     return DataSet(
@@ -130,7 +145,8 @@ def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], o
     if f"y_{split}" not in arrays or f"x_{split}" not in arrays:
         missing = f"{'y' if f'x_{split}' in arrays else 'x'}_{split}"
         raise DataError(f"data must hold x_{split} and y_{split} together, {missing} is missing")
-    x, y = np.asarray(arrays[f"x_{split}"]), np.asarray(arrays[f"y_{split}"])
+    x: Any = arrays[f"x_{split}"]
+    x, y = x if isinstance(x, Pictures) else _array(x, f"x_{split}"), _array(arrays[f"y_{split}"], f"y_{split}")
     if x.ndim == len(input_shape) and len(input_shape) == 3 and input_shape[0] == 1:
         x = x[:, None]  # N x H x W holds the one channel already
     if x.ndim == 3 and tuple(input_shape) == (x.shape[1], 1, x.shape[2]):
@@ -152,7 +168,7 @@ def _grouped(arrays: Mapping[str, Any]) -> list[str]:
 
 def _groups(given: Any, part: str, pairs: Mapping[str, Pair]) -> np.ndarray:
     """Who each row of a part belongs to."""
-    found = np.asarray(given)
+    found = _array(given, f"groups_{part}")
     if part not in pairs or found.shape != (len(pairs[part][1]),):
         rows = len(pairs[part][1]) if part in pairs else 0
         raise DataError(f"groups_{part} must name one group for each of {rows} rows, got shape {found.shape}")
@@ -168,18 +184,37 @@ def _met_before(groups: Mapping[str, np.ndarray]) -> list[str]:
     return [f"groups {', '.join(shared[:4])} are in x_train and elsewhere: drops look smaller than on new ones."]
 
 
-def _values(x: np.ndarray, split: str) -> np.ndarray:
-    """The images as uint8 or finite float32."""
+def _values(x: Any, split: str) -> Any:
+    """The images as uint8 or finite float32; files as they are."""
+    if isinstance(x, Pictures):
+        return x
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x)
     if x.dtype.kind != "f":
         raise DataError(f"x_{split} must be uint8 (fed as x/255) or float (fed as it is), got {x.dtype}")
-    x = np.ascontiguousarray(x, np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite and is refused below
+        x = np.ascontiguousarray(x, np.float32)
     bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
     if bad.any():
         law = "must hold finite numbers only"
         raise DataError(f"x_{split} {law}, {int(bad.sum())} of {len(x)} rows have NaN or inf, first row {bad.argmax()}")
     return x
+
+
+def _array(given: Any, name: str) -> np.ndarray:
+    """What was given as an array.
+
+    Raises:
+        DataError: its rows are of several lengths, or it holds objects.
+    """
+    law = "must be one array of numbers, its rows all of one shape"
+    try:
+        found = np.asarray(given)
+    except Exception as error:  # rows of several lengths, or an object that fails to become an array
+        raise DataError(f"{name} {law} ({printable(error)[:100]}); pad them or cut them alike") from None
+    if found.dtype.hasobject:
+        raise DataError(f"{name} {law}, got {_by(found.shape)} objects; pad or cut them alike")
+    return found
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -17,6 +17,8 @@ from nas.config import RunConfig
 from nas.data import DataSet, load_data
 from nas.functions import FUNCTION
 from nas.objectives import Limits, violation
+from nas.pictures import Told
+from nas.scratch import Scratch
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
@@ -102,13 +104,22 @@ class Inputs:
             atomic.write_bytes(self.model_path, self.exported)
 
 
-def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn.Module | None = None) -> Inputs:
-    """Reads and checks everything a config names; writes nothing.
+def read(
+    config: RunConfig,
+    *,
+    data: Mapping[str, Any] | None = None,
+    module: nn.Module | None = None,
+    scratch: Scratch | None = None,
+    told: Told = lambda text, share: None,
+) -> Inputs:
+    """Reads and checks everything a config names; writes nothing but what is too large for memory.
 
     Args:
         config: the run.
         data: arrays given in Python instead of `config.data`.
         module: given in Python instead of `config.model`.
+        scratch: where decoded pictures go that are too large for memory; None keeps all in memory.
+        told: hears how far decoding is.
 
     Raises:
         InputError: something cannot be used; the message is one line.
@@ -120,7 +131,7 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
     spec: data_sources.Spec = data if data is not None else config.data
     exported = None
     if module is not None or (config.model is not None and FUNCTION.fullmatch(config.model)):
-        spec = data_sources.read(spec, None, seed=config.seed)
+        spec = data_sources.read(spec, config.parsed_input_shape, seed=config.seed)
         path, exported = config.folder / EXPORTED_FILE, _exported(config, module, spec)
         graph, weights = read_model(exported, path, config.parsed_input_shape)
     else:
@@ -133,7 +144,7 @@ def read(config: RunConfig, *, data: Mapping[str, Any] | None = None, module: nn
         raise ModelError(f"a model has one output, {path} has {found}; export it with the one that matters")
     task, output = config.loaded_task, graph.shapes[graph.outputs[0]]
     task.check_model(graph.input_shape, output, path)
-    loaded = load_data(spec, graph.input_shape, prod(output), task, seed=config.seed)
+    loaded = load_data(spec, graph.input_shape, prod(output), task, seed=config.seed, scratch=scratch, told=told)
     whole = derive(graph, declaration)
     space = cut(whole, device, config.runtime, limits)
     digests = {"model": _digest(path, exported), **loaded.digests()}

@@ -33,7 +33,7 @@ class Snapshot:
         under_way: jobs being worked on.
         best_size_bytes, best_drop: the smallest int8 model within the drop limit so far, on search_val; None before.
         hypervolume: of everything scored within the limits so far; None before.
-        share: of the step plan that is spent, 0 to 1; None before there is a plan.
+        share: of the phase that is done, in the search of the step plan, 0 to 1; None where that is not known.
         seconds_left: until the budget ends, as of now; None for a budget in steps.
     """
 
@@ -96,9 +96,9 @@ class Progress:
             self._line_at = self._taken
             self._print(self._line())
 
-    def phase(self, name: str) -> None:
-        """A new phase, in a few words; everything else stays as it was."""
-        self.update(replace(self._now, phase=name))
+    def phase(self, name: str, share: float | None = None) -> None:
+        """A phase, in a few words, and how much of it is done; everything else stays as it was."""
+        self.update(replace(self._now, phase=name, share=share))
 
     def _print(self, text: str) -> None:
         if not self._quiet:

@@ -1,7 +1,7 @@
 """Workers side by side, on this machine or on a cluster. The only importer of ray, and lazily: it takes a second.
 
 Each worker is an actor with one CPU, which builds the problem once. The arrays go into Ray's store once; the actors of
-one machine share that memory.
+one machine share that memory. Arrays that lie in a file of the run folder are opened there by each of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.evaluation import Evaluation, Job
+from nas.scratch import Mapped, opened, portable
 from nas.workers import ONE_THREAD, Build, attempt, use_one_thread
 from search_spaces.errors import InputError
 
@@ -70,7 +71,7 @@ class RayPool:
             self._release()
             raise
         self._build = build
-        self._arrays = self._ray.put(dict(arrays or {}))
+        self._arrays = self._ray.put(portable(arrays or {}))
         self._hand = self._ray.remote(num_cpus=1, max_restarts=0)(_Hand)
         self._actors = [self._hire(worker) for worker in range(count)]
         self._running: dict[Any, _Task] = {}
@@ -139,12 +140,12 @@ class _Task:
 class _Hand:
     """What lives in a worker's process: the problem, or the reason why there is none."""
 
-    def __init__(self, build: Build, arrays: Mapping[str, np.ndarray], worker: int) -> None:
+    def __init__(self, build: Build, arrays: Mapping[str, np.ndarray | Mapped], worker: int) -> None:
         self.worker = worker
         self.problem: Problem | Exception
         use_one_thread()
         try:
-            self.problem = build(arrays)
+            self.problem = build(opened(arrays))
         except Exception as error:
             self.problem = error  # raised at the first job: Ray would call the actor dead, and it would be replaced
         use_one_thread()

@@ -26,6 +26,7 @@ from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
 from nas.result import Front, Original, Point, RunResult
 from nas.runtime import Session
+from nas.scratch import Scratch
 from nas.strategies.build import build_strategy
 from nas.strategies.staged import Staged
 from nas.study import Event
@@ -84,11 +85,12 @@ def optimize(
     if config.resume and not path.exists():
         raise RunFolderError(f"there is no run to go on with in {config.folder}; leave --resume out to start one")
     title = f"{config.max_size or 'no size limit'}, {config.max_drop or 'no drop limit'}, {config.target}"
-    with Progress(title, quiet=quiet) as view:
+    with Progress(title, quiet=quiet) as view, Scratch(config.folder) as scratch:
         view.phase("reading model and data")
-        found = inputs.read(config, data=data, module=module)
+        found = inputs.read(config, data=data, module=module, scratch=scratch, told=view.phase)
         folder = RunFolder(config.folder)
         with Ledger.open(path, found.fingerprint, resume=config.resume) as ledger:
+            scratch.sweep()
             found.keep()
             atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
             manifest.write_environment(folder)

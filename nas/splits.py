@@ -7,6 +7,7 @@ seen those images, and a drop measured on them means nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from search_spaces.errors import DataError
 SPLITS = ("train", "search_val", "final_val", "test")
 PARTS = ("train", "val", "search_val", "final_val", "test")  # what a user may give
 
-Pair = tuple[np.ndarray, np.ndarray]  # images and targets
+Pair = tuple[Any, np.ndarray]  # images, an array or `nas.pictures.Pictures`, and targets
 
 
 def deal(labels: np.ndarray, hands: int, *, seed: int) -> list[np.ndarray]:
@@ -73,26 +74,28 @@ def four(
     """
     names, groups = set(given), groups or {}
 
-    def _dealt(part: str, hands: int) -> list[Pair]:
+    def _rows(part: str, hands: int) -> list[np.ndarray]:
+        y = strata(given[part][1])
+        return deal_groups(y, groups[part], hands, seed=seed) if part in groups else deal(y, hands, seed=seed)
+
+    def _taken(part: str, hands: list[np.ndarray]) -> list[Pair]:
         x, y = given[part]
-        if part in groups:
-            return [(x[rows], y[rows]) for rows in deal_groups(strata(y), groups[part], hands, seed=seed)]
-        return [(x[rows], y[rows]) for rows in deal(strata(y), hands, seed=seed)]
+        return [(x[rows], y[rows]) for rows in hands]
 
     by = "by group" if groups else "by class"
     if names >= set(SPLITS):
         return {split: given[split] for split in SPLITS}, []
     if names == {"train", "val", "test"}:
-        search, final = _dealt("val", 2)
+        search, final = _taken("val", _rows("val", 2))
         note = f"x_val was halved {by} into search_val ({len(search[1])}) and final_val ({len(final[1])})."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": given["test"]}, [note]
     if names == {"train", "test"}:
-        search, final, third, fourth = _dealt("test", 4)
-        test = np.concatenate([third[0], fourth[0]]), np.concatenate([third[1], fourth[1]])
+        first, second, third, fourth = _rows("test", 4)
+        search, final, test = _taken("test", [first, second, np.concatenate([third, fourth])])
         note = f"no x_val was given: half of the test set was set aside {by} as search_val and final_val."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": test}, [note]
     if names == {"train", "val"}:
-        search, final, test = _dealt("val", 3)
+        search, final, test = _taken("val", _rows("val", 3))
         note = f"no x_test was given: x_val was cut {by} into search_val, final_val and test, a third each."
         return {"train": given["train"], "search_val": search, "final_val": final, "test": test}, [note]
     got = ", ".join(sorted(names)) or "nothing"

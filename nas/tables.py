@@ -9,12 +9,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from nas.atomic import write_json, write_text
 from nas.result import RESULT_FILE, Point, RunResult
-from search_spaces.errors import DataError
 from targets.cost import CallBill
 
 FRONT_COLUMNS = (
@@ -24,23 +22,6 @@ FRONT_COLUMNS = (
 ARCHIVE_COLUMNS = (
     "id", "stage", "rung", "steps", "split", "size_bytes", "accuracy", "drop", "status", "is_ladder",
 )  # fmt: skip
-
-
-def read_columns(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV file by name.
-
-    Raises:
-        DataError: it cannot be read, or a cell of it is empty.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path} is not a readable CSV file: {reason}") from None
-    if table.isna().to_numpy().any():
-        row, column = np.argwhere(table.isna().to_numpy())[0]
-        raise DataError(f"{path} must have no empty cells, row {row + 1} lacks {table.columns[column]!r}")
-    return {str(name): table[name].to_numpy() for name in table.columns}
 
 
 def front_table(result: RunResult) -> pd.DataFrame:

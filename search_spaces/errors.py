@@ -64,3 +64,11 @@ class Interrupted(EngineError):
     """The user stopped the run; what was finished is kept."""
 
     exit_code = 130
+
+
+def printable(text: object) -> str:
+    """Text for a message of one line: line breaks and whatever else cannot be printed are escaped.
+
+    File names may hold any of it.
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
