@@ -6,7 +6,7 @@ their combinations (a `Plan`), and each operator once for each value of the few 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from operator import itemgetter
@@ -15,11 +15,12 @@ from typing import Any
 from search_spaces.channels import ChannelMap
 from search_spaces.depth import Unit
 from search_spaces.errors import SpaceError
+from search_spaces.factors import factored, pays
 from search_spaces.genes import Gene
 from search_spaces.graph import Graph, Op
-from search_spaces.kernels import Crop
 from search_spaces.ops import is_depthwise
-from search_spaces.structure import without
+from search_spaces.resolution import Window
+from search_spaces.structure import Structure, without
 
 PLANS_KEPT = 4096  # a network of many units has more combinations than are worth remembering
 
@@ -45,22 +46,22 @@ class Slot:
 
     Attributes:
         op: with the original's attributes.
-        out: its output channels.
+        out: its output channels; None where they are not an attribute of it.
         before: of a slice, the channels in front of those it takes; else None.
         multiplier: of a depthwise convolution, whose groups change too; else 0.
-        kernel: place of its kernel gene, or -1.
-        crops: by side length.
+        window: place of the gene that its kernel and pads follow, or -1.
+        windows: by that gene's value.
         places: the genes that it depends on.
         pick: their values.
         made: operators by those values.
     """
 
     op: Op
-    out: Width
+    out: Width | None
     before: Width | None
     multiplier: int
-    kernel: int
-    crops: dict[int, Crop]
+    window: int
+    windows: dict[int, Window]
     places: tuple[int, ...]
     pick: Pick
     made: dict[Any, Op] = field(default_factory=dict)
@@ -73,20 +74,66 @@ class Slot:
         return op
 
     def _make(self, values: Values) -> Op:
-        channels = self.out.of(values)
-        if self.before is not None:
-            start = self.before.of(values)
-            return self.op.replace(start=start, stop=start + channels)
-        attrs: dict[str, Any] = {"out_channels": channels}
-        if self.multiplier:
-            attrs["groups"] = channels // self.multiplier
-        if self.kernel >= 0:
-            side = values[self.kernel]
-            if side not in self.crops:
-                law = f"a side of {', '.join(map(str, self.crops))}"
+        attrs: dict[str, Any] = {}
+        if self.out is not None:
+            channels = self.out.of(values)
+            if self.before is not None:
+                start = self.before.of(values)
+                return self.op.replace(start=start, stop=start + channels)
+            attrs["out_channels"] = channels
+            if self.multiplier:
+                attrs["groups"] = channels // self.multiplier
+        if self.window >= 0:
+            side = values[self.window]
+            if side not in self.windows:
+                law = f"a side of {', '.join(map(str, self.windows))}"
                 raise SpaceError(f"the kernel of {self.op.name!r} must have {law}, got {side}")
-            attrs |= {"kernel": (side, side), "pads": self.crops[side].pads}
+            attrs |= self.windows[side]._asdict()
         return self.op.replace(**attrs)
+
+
+@dataclass(slots=True)
+class Pair:
+    """One layer that may be two.
+
+    Attributes:
+        gene: place of its rank gene.
+        whole: that gene's value for one layer.
+        least: its smallest value.
+        first: name of the first of the two.
+        inputs, outputs: channels of the layer.
+        pick: the values of the genes that it depends on.
+        made: the two layers by those values.
+    """
+
+    gene: int
+    whole: int
+    least: int
+    first: str
+    inputs: Width
+    outputs: Width
+    pick: Pick
+    made: dict[Any, tuple[Op, ...]] = field(default_factory=dict)
+
+    def rank(self, values: Values) -> int:
+        """Channels between the two layers; 0 for one layer, which it is wherever two would not be smaller."""
+        rank = values[self.gene]
+        if rank == self.whole or not pays(rank, self.inputs.of(values), self.outputs.of(values)):
+            return 0
+        return rank
+
+    def matters(self, values: Values) -> bool:
+        """Could the layer be two in a network of these widths?"""
+        return self.least != self.whole and pays(self.least, self.inputs.of(values), self.outputs.of(values))
+
+    def split(self, op: Op, values: Values) -> tuple[Op, ...]:
+        """What stands in for the layer."""
+        key = self.pick(values)
+        ops = self.made.get(key)
+        if ops is None:
+            rank = self.rank(values)
+            ops = self.made[key] = factored(op, rank, self.first) if rank else (op,)
+        return ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +143,16 @@ class Plan:
     Attributes:
         ops: in order; those with a slot stand there with the original's attributes.
         slots: places in `ops` and their slots.
+        pairs: places in `ops` of layers that may be two, the last first.
         source: as in `Structure`.
-        active: for each gene, whether the network depends on it.
+        active: for each gene, whether the network depends on it; of a rank, whether it does at some widths.
         idle: places of the genes that it does not depend on.
         summed: groups of width genes of which only the sum shows in the network.
     """
 
     ops: list[Op]
     slots: tuple[tuple[int, Slot], ...]
+    pairs: tuple[tuple[int, Pair], ...]
     source: dict[str, str]
     active: tuple[bool, ...]
     idle: tuple[int, ...]
@@ -113,11 +162,32 @@ class Plan:
         ops = self.ops.copy()
         for place, slot in self.slots:
             ops[place] = slot.fill(values)
+        for place, pair in self.pairs:
+            ops[place : place + 1] = pair.split(ops[place], values)
         return tuple(ops)
+
+    def active_at(self, values: Values) -> tuple[bool, ...]:
+        """`active` at these widths."""
+        if not self.pairs:
+            return self.active
+        found = list(self.active)
+        for _, pair in self.pairs:
+            found[pair.gene] = pair.matters(values)
+        return tuple(found)
+
+    def idle_at(self, values: Values) -> tuple[int, ...]:
+        """`idle`, and the genes of layers that are one at these values."""
+        if not self.pairs:
+            return self.idle
+        return (*self.idle, *[pair.gene for _, pair in self.pairs if not pair.rank(values)])
 
 
 class Assembly:
-    """The tables of one space."""
+    """The tables of one space.
+
+    Args:
+        windows: of each convolution whose kernel may change by its side, of each pool over a whole map by the input's.
+    """
 
     def __init__(
         self,
@@ -125,20 +195,23 @@ class Assembly:
         genes: Sequence[Gene],
         channels: ChannelMap,
         units: Sequence[Unit],
-        crops: dict[str, dict[int, Crop]],
+        windows: dict[str, dict[int, Window]],
     ) -> None:
         place = {gene.name: k for k, gene in enumerate(genes)}
         self.graph = graph
         self.channels = channels
-        self.crops = crops
-        self.count = len(genes)
+        self.windows = windows
+        self.genes = tuple(genes)
         self.width_gene = {atom.id: place.get(f"width:{atom.name}", -1) for atom in channels.atoms}
-        self.kernel_gene = {op.name: place.get(f"kernel:{op.name}", -1) for op in graph.ops}
+        self.resolution = place.get(f"resolution:{graph.input}", -1)
+        self.window_gene = {name: place.get(f"kernel:{name}", self.resolution) for name in windows}
+        self.rank_gene = {op.name: place[f"rank:{op.name}"] for op in graph.ops if f"rank:{op.name}" in place}
         self.units = [(place[f"depth:{unit.name}"], unit) for unit in units]
         self.enclosing = {k: tuple(j for j, other in self.units if unit.within(other)) for k, unit in self.units}
         self._pick_depths = _picker([k for k, _ in self.units])
         self._plans: dict[Any, Plan] = {}
         self._slots: dict[tuple[str, tuple[str, ...], str], Slot | None] = {}
+        self._pairs: dict[tuple[str, str, str], Pair] = {}
 
     def plan(self, values: Values) -> Plan:
         """The plan for these values' depth genes."""
@@ -164,14 +237,39 @@ class Assembly:
         structure = without(self.graph, [unit for k, unit in self.units if not values[k]])
         found = [(place, self._slot(op, structure.source[op.name])) for place, op in enumerate(structure.ops)]
         slots = tuple((place, slot) for place, slot in found if slot is not None)
-        active = [False] * self.count
+        pairs = self._pairs_of(structure)
+        active = [False] * len(self.genes)
+        if self.resolution >= 0:
+            active[self.resolution] = True
         for k, _ in self.units:
             active[k] = all(values[outer] for outer in self.enclosing[k])
         for _, slot in slots:
             for k in slot.places:
                 active[k] = True
-        idle = tuple(k for k in range(self.count) if not active[k])
-        return Plan(list(structure.ops), slots, structure.source, tuple(active), idle, _summed(slots))
+        for _, pair in pairs:
+            active[pair.gene] = True
+        idle = tuple(k for k, on in enumerate(active) if not on)
+        return Plan(list(structure.ops), slots, pairs, structure.source, tuple(active), idle, _summed(slots))
+
+    def _pairs_of(self, structure: Structure) -> tuple[tuple[int, Pair], ...]:
+        found = []
+        for place, op in enumerate(structure.ops):
+            if op.name in self.rank_gene:
+                key = (op.name, structure.source[op.inputs[0]], structure.source[op.name])
+                if key not in self._pairs:
+                    self._pairs[key] = self._make_pair(op, structure.source)
+                found.append((place, self._pairs[key]))
+        return tuple(reversed(found))
+
+    def _make_pair(self, op: Op, source: Mapping[str, str]) -> Pair:
+        gene = self.rank_gene[op.name]
+        inputs, outputs = self._width(source[op.inputs[0]]), self._width(source[op.name])
+        first = f"{op.name}.rank"
+        while first in self.graph.shapes:
+            first += "_"
+        places = dict.fromkeys((gene, *inputs.genes, *outputs.genes))
+        rank = self.genes[gene]
+        return Pair(gene, rank.original, rank.options[0], first, inputs, outputs, _picker(list(places)))
 
     def _slot(self, op: Op, source: str) -> Slot | None:
         key = (op.name, op.inputs, source)
@@ -180,21 +278,23 @@ class Assembly:
         return self._slots[key]
 
     def _make_slot(self, op: Op, source: str) -> Slot | None:
+        window, windows = self.window_gene.get(op.name, -1), self.windows.get(op.name, {})
+        if op.kind in ("max_pool", "avg_pool") and window >= 0:
+            return Slot(op, None, None, 0, window, windows, (window,), _picker([window]))
         if op.kind not in ("conv", "linear", "slice"):
             return None
         original = self.graph.by_name[op.name]
         if op.kind == "slice":
             out, before = self._width(source), self._width(original.inputs[0], op["start"])
             places = tuple(dict.fromkeys((*out.genes, *before.genes)))
-            return Slot(op, out, before, 0, -1, {}, places, _picker(places)) if places else None
+            return Slot(op, out, before, 0, window, windows, places, _picker(places)) if places else None
         depthwise = is_depthwise(original, self.graph.shapes[original.inputs[0]][0])
         out = self._width(source)
-        kernel = self.kernel_gene[op.name]
-        if not out.genes and kernel < 0 and out.of(()) == op["out_channels"]:
+        if not out.genes and window < 0 and out.of(()) == op["out_channels"]:
             return None
         multiplier = op["out_channels"] // op["groups"] if depthwise else 0
-        places = (*dict.fromkeys(out.genes), *([kernel] if kernel >= 0 else []))
-        return Slot(op, out, None, multiplier, kernel, self.crops.get(op.name, {}), places, _picker(places))
+        places = (*dict.fromkeys(out.genes), *([window] if window >= 0 else []))
+        return Slot(op, out, None, multiplier, window, windows, places, _picker(places))
 
 
 def _summed(slots: Sequence[tuple[int, Slot]]) -> tuple[tuple[int, ...], ...]:

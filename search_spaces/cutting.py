@@ -24,7 +24,8 @@ def surviving_genes(space: SearchSpace, fits: Fits) -> tuple[Gene, ...]:
     A gene of something that the cheapest network leaves out is tried with just that put back in. Leaving out is not
     always cheaper (a layer that takes over a plain segment may make more channels from more), so an option also
     survives in the cheapest network that leaves nothing out. Widths are searched by bisection: a wider layer is taken
-    not to cost less. A gene that no network within the limits has keeps its least option.
+    not to cost less. A gene that no network within the limits has keeps its least option. Ranks all stay: a layer is
+    two only where that is smaller.
 
     Raises:
         NothingFits: neither the cheapest network nor the cheapest whole one fits.
@@ -56,6 +57,8 @@ def _survivors(gene: Gene, place: int, works: Callable[[Values], bool], grounds:
     def survives(option: int) -> bool:
         return any(works((*values[:place], option, *values[place + 1 :])) for values in grounds)
 
+    if gene.kind == "rank":
+        return gene.options
     if gene.kind == "width":
         if survives(gene.options[-1]):  # most layers alone break no limit
             return gene.options

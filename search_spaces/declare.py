@@ -24,6 +24,8 @@ class Declaration:
         depth: residual branches and plain segments may be left out.
         kernel: spatial kernels may shrink.
         kernel_growth: spatial kernels may also grow by one size; needs `kernel`.
+        resolution: square images may be smaller, where no weight and no output depends on their size.
+        rank: large linear layers and 1x1 convolutions may become two smaller ones.
 
     Raises:
         SpaceError: a value has the wrong type or range.
@@ -35,6 +37,8 @@ class Declaration:
     depth: bool = True
     kernel: bool = True
     kernel_growth: bool = False
+    resolution: bool = False
+    rank: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

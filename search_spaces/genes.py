@@ -13,7 +13,7 @@ from typing import Literal
 
 from search_spaces.errors import SpaceError
 
-GeneKind = Literal["width", "depth", "kernel"]
+GeneKind = Literal["width", "depth", "kernel", "resolution", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,11 @@ class Gene:
     """One thing that can change.
 
     Attributes:
-        name: `width:<tensor>`, `depth:<op>` or `kernel:<op>`; unique in a space.
+        name: `width:<tensor>`, `depth:<op>`, `kernel:<op>`, `resolution:<input>` or `rank:<op>`; unique in a space.
         kind: what it changes.
         options: the values it may take, ascending, at least one. Widths are channel counts, depths are 0 (removed) or
-            1 (kept), kernels are side lengths.
+            1 (kept), kernels and resolutions are side lengths, ranks are the channels between the two layers that
+            stand in for one; the original's rank is one layer.
         original: the original network's value.
     """
 

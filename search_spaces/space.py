@@ -23,9 +23,12 @@ from search_spaces.cutting import surviving_genes
 from search_spaces.declare import Declaration
 from search_spaces.depth import Unit, find_units
 from search_spaces.errors import SpaceError
+from search_spaces.explaining import explained, fixed_layers
+from search_spaces.factors import rank_options
 from search_spaces.genes import Gene, Genome
 from search_spaces.graph import Graph, Op
 from search_spaces.kernels import Crop, kernel_options
+from search_spaces.resolution import Window, at_side, resolution_options, whole_pools
 from search_spaces.variation import mutated_values, nearest, random_values, settled_values, uniform_values
 from search_spaces.widths import even_split, width_options
 
@@ -51,7 +54,7 @@ class SearchSpace:
 
     Attributes:
         graph: the original.
-        genes: width genes, then depth, then kernel genes, each kind in order of the operators.
+        genes: width genes, then depth, kernel, resolution and rank genes, each kind in order of the operators.
         channels: the original's atoms; gene `width:<name>` belongs to the atom of that name.
         declaration: what was declared to change.
     """
@@ -66,15 +69,35 @@ class SearchSpace:
     def apply(self, genome: Genome) -> Graph:
         """The network of a genome; operators and tensors keep their names. Thousands a second.
 
+        Where one layer became two, the second keeps the name.
+
         Raises:
             SpaceError: the genome belongs to another space.
         """
         values = self._checked(genome)
-        graph = self.graph
-        return Graph(graph.input, graph.input_shape, self._assembly.plan(values).ops_for(values), graph.outputs)
+        graph, assembly = self.graph, self._assembly
+        shape = graph.input_shape
+        if assembly.resolution >= 0:
+            side = values[assembly.resolution]
+            if side not in self._sides:
+                law = f"one of {', '.join(map(str, self._sides))}"
+                raise SpaceError(f"the side of {graph.input!r} must be {law}, got {side}")
+            shape = (shape[0], side, side)
+        return Graph(graph.input, shape, assembly.plan(values).ops_for(values), graph.outputs)
+
+    def factors(self, genome: Genome) -> dict[str, tuple[str, int]]:
+        """By name, each layer that this genome has as two: the first one's name, and the rank."""
+        values = self._checked(genome)
+        plan = self._assembly.plan(values)
+        return {plan.ops[k].name: (p.first, rank) for k, p in reversed(plan.pairs) if (rank := p.rank(values))}
+
+    def unfactored(self, genome: Genome) -> Genome:
+        """The genome with every layer as one."""
+        values = zip(self.genes, self._checked(genome), strict=True)
+        return Genome(tuple(gene.original if gene.kind == "rank" else value for gene, value in values))
 
     def origins(self, genome: Genome) -> dict[str, Origin]:
-        """For each tensor of `apply(genome)`, the input's included, what it should reproduce.
+        """For each tensor of `apply(unfactored(genome))`, the input's included, what it should reproduce.
 
         Mostly the tensor of the same name. A layer that took over a plain segment reproduces the segment's last
         layer, its activation the segment's last activation; the other side of a residual branch that was left out
@@ -128,11 +151,11 @@ class SearchSpace:
 
     @cached_property
     def cheapest(self) -> Genome:
-        """The narrowest widths and smallest kernels, with all that can be left out left out."""
+        """The narrowest widths, smallest kernels and smallest images, with all that can be left out left out."""
         return self.canonical(Genome(tuple(gene.options[0] for gene in self.genes)))
 
     def uniform(self, fraction: float) -> Genome:
-        """All widths nearest to `fraction` of the original's; depths and kernels as in the original, if there."""
+        """All widths nearest to `fraction` of the original's; all else as in the original, if there."""
         return self.canonical(Genome(tuple(uniform_values(self.genes, fraction))))
 
     def scaled(self, genome: Genome, factor: float) -> Genome:
@@ -155,7 +178,7 @@ class SearchSpace:
             SpaceError: the space has no other network.
         """
         values = self._checked(genome)
-        active = self._assembly.plan(values).active
+        active = self._assembly.plan(values).active_at(values)
         places = [k for k, on in enumerate(active) if on]
         settled = settled_values(self.genes, values, active)
         genome = self.canonical(genome)
@@ -189,10 +212,11 @@ class SearchSpace:
         """The one genome of this genome's network."""
         values = self._checked(genome)
         plan = self._assembly.plan(values)
-        if not plan.idle and not plan.summed:
+        idle = plan.idle_at(values)
+        if not idle and not plan.summed:
             return genome
         found = list(values)
-        for k in plan.idle:
+        for k in idle:
             found[k] = self.genes[k].original
         for group in plan.summed:
             genes = [self.genes[k] for k in group]
@@ -206,13 +230,14 @@ class SearchSpace:
         """Is it a canonical genome whose genes, where they matter, take options of this space?"""
         if len(genome.values) != len(self.genes):
             return False
-        active = self._assembly.plan(genome.values).active
+        active = self._assembly.plan(genome.values).active_at(genome.values)
         inside = all(v in g.options for g, v, on in zip(self.genes, genome.values, active, strict=True) if on)
         return inside and self.canonical(genome) == genome
 
     def active(self, genome: Genome) -> tuple[bool, ...]:
         """For each gene, whether this genome's network depends on it."""
-        return self._assembly.plan(self._checked(genome)).active
+        values = self._checked(genome)
+        return self._assembly.plan(values).active_at(values)
 
     def encode(self, genome: Genome) -> np.ndarray:
         """Option numbers, int64, one a gene, with `decode(encode(genome)) == genome`.
@@ -221,7 +246,7 @@ class SearchSpace:
         that recombines numbers puts things back at the scale of their network.
         """
         values = self._checked(genome)
-        settled = settled_values(self.genes, values, self._assembly.plan(values).active)
+        settled = settled_values(self.genes, values, self.active(genome))
         pairs = zip(self.genes, settled, strict=True)
         return np.array([gene.options.index(nearest(gene.options, value)) for gene, value in pairs], dtype=np.int64)
 
@@ -268,37 +293,11 @@ class SearchSpace:
 
     def explain(self) -> list[dict[str, Any]]:
         """One row a gene: `gene`, `kind`, `original`, `options` and `members`, the operators it changes or removes."""
-        members: dict[str, list[str]] = {f"width:{atom.name}": [] for atom in self.channels.atoms}
-        for op in self.graph.ops:
-            if op.kind in ("conv", "linear", "affine"):
-                for atom in dict.fromkeys(self.channels.of[op.name]):
-                    members[f"width:{self.channels.atoms[atom].name}"].append(op.name)
-            members[f"kernel:{op.name}"] = [op.name]
-        members |= {f"depth:{unit.name}": list(unit.ops) for unit in self.units}
-        return [
-            {
-                "gene": gene.name,
-                "kind": gene.kind,
-                "original": gene.original,
-                "options": list(gene.options),
-                "members": members[gene.name],
-            }
-            for gene in self.genes
-        ]
+        return explained(self)
 
     def fixed(self) -> list[dict[str, Any]]:
         """One row a conv or linear operator whose channels no gene changes: `operator`, `parameters` and `why`."""
-        genes = {gene.name for gene in self.genes}
-        shapes, rows = self.graph.weight_shapes, []
-        for op in self.graph.ops:
-            if op.kind not in ("conv", "linear"):
-                continue
-            near = [self.channels.atoms[a] for name in (op.inputs[0], op.name) for a in self.channels.of[name]]
-            if not any(f"width:{atom.name}" in genes for atom in near):
-                reasons = dict.fromkeys(atom.frozen or f"{atom.size} channels are the least" for atom in near)
-                size = sum(prod(shapes[f"{op.name}.{role}"]) for role in ("weight", "bias"))
-                rows.append({"operator": op.name, "parameters": size, "why": "; ".join(reasons)})
-        return rows
+        return fixed_layers(self)
 
     # ---- what follows from the four fields
 
@@ -313,12 +312,19 @@ class SearchSpace:
         return tuple(unit for unit in find_units(self.graph) if f"depth:{unit.name}" in named)
 
     @cached_property
+    def _sides(self) -> tuple[int, ...]:
+        return _sides(self.graph, self.declaration)
+
+    @cached_property
     def _crops(self) -> dict[str, dict[int, Crop]]:
-        return _crops(self.graph, self.declaration)
+        return _crops(self.graph, self.declaration, self._sides)
 
     @cached_property
     def _assembly(self) -> Assembly:
-        return Assembly(self.graph, self.genes, self.channels, self.units, self._crops)
+        windows = whole_pools(self.graph, self._sides)
+        for name, crops in self._crops.items():
+            windows[name] = {side: Window((side, side), crop.pads) for side, crop in crops.items()}
+        return Assembly(self.graph, self.genes, self.channels, self.units, windows)
 
     def _checked(self, genome: Genome) -> tuple[int, ...]:
         if len(genome.values) != len(self.genes):
@@ -342,16 +348,36 @@ def derive(graph: Graph, declaration: Declaration) -> SearchSpace:
             options = width_options(atom.size, step=declaration.width_step, least=declaration.width_min)
             if not atom.frozen and len(options) > 1:
                 genes.append(Gene(f"width:{atom.name}", "width", options, atom.size))
+    sides = _sides(graph, declaration)
     if declaration.depth:
-        genes.extend(Gene(f"depth:{unit.name}", "depth", (0, 1), 1) for unit in find_units(graph))
-    for name, crops in _crops(graph, declaration).items():
+        elsewhere = [find_units(at_side(graph, side)) for side in sides]
+        units = [unit for unit in find_units(graph) if all(unit in found for found in elsewhere)]
+        genes.extend(Gene(f"depth:{unit.name}", "depth", (0, 1), 1) for unit in units)
+    for name, crops in _crops(graph, declaration, sides).items():
         genes.append(Gene(f"kernel:{name}", "kernel", tuple(crops), graph.by_name[name]["kernel"][0]))
+    if sides:
+        genes.append(Gene(f"resolution:{graph.input}", "resolution", sides, sides[-1]))
+    if declaration.rank:
+        genes.extend(_rank_genes(graph, declaration))
     return SearchSpace(graph, tuple(genes), channels, declaration)
 
 
-def _crops(graph: Graph, declaration: Declaration) -> dict[str, dict[int, Crop]]:
+def _sides(graph: Graph, declaration: Declaration) -> tuple[int, ...]:
+    return resolution_options(graph) if declaration.resolution else ()
+
+
+def _crops(graph: Graph, declaration: Declaration, sides: tuple[int, ...]) -> dict[str, dict[int, Crop]]:
     if not declaration.kernel:
         return {}
-    growth = declaration.kernel_growth
-    found = {op.name: kernel_options(op, graph.shapes[op.inputs[0]], growth=growth) for op in graph.ops}
+    maps = [at_side(graph, side).shapes for side in sides] or [graph.shapes]
+    found = {
+        op.name: kernel_options(op, *[shapes[op.inputs[0]] for shapes in maps], growth=declaration.kernel_growth)
+        for op in graph.ops
+    }
     return {name: crops for name, crops in found.items() if crops}
+
+
+def _rank_genes(graph: Graph, declaration: Declaration) -> list[Gene]:
+    step, least = declaration.width_step, declaration.width_min
+    found = {op.name: rank_options(op, graph.shapes[op.inputs[0]][0], step=step, least=least) for op in graph.ops}
+    return [Gene(f"rank:{name}", "rank", ranks, ranks[-1]) for name, ranks in found.items() if ranks]

@@ -31,14 +31,16 @@ def random_values(genes: Sequence[Gene], *, rng: np.random.Generator) -> list[in
     """Values that spread over the sizes of a space.
 
     One factor for all widths is drawn evenly in its logarithm between the narrowest and the widest network, and each
-    width gets a factor of its own on top. A unit is left out, and a kernel changed, with chances drawn once a network
-    from [0, 1/2), so that nearly whole networks and much reduced ones both come up.
+    width gets a factor of its own on top. A unit is left out, and a kernel, the resolution or a rank changed, with
+    chances drawn once a network from [0, 1/2), so that nearly whole networks and much reduced ones both come up. A rank
+    is between a half and an eighth of what its layer's own factor leaves of the full rank.
     """
     low = _mean([log(gene.options[0] / gene.original) for gene in genes if gene.kind == "width"])
     high = _mean([log(gene.options[-1] / gene.original) for gene in genes if gene.kind == "width"])
     middle = rng.uniform(low, high)
     factors = (middle + JITTER * rng.standard_normal(len(genes))).tolist()
-    chance = {"depth": rng.uniform(0, 0.5), "kernel": rng.uniform(0, 0.5)}
+    optional = {gene.kind for gene in genes} & {"resolution", "rank"}
+    chance = {kind: rng.uniform(0, 0.5) for kind in ("depth", "kernel", *sorted(optional))}
     draws, picks = rng.random((2, len(genes))).tolist()
     values = []
     for gene, factor, draw, pick in zip(genes, factors, draws, picks, strict=True):
@@ -47,7 +49,12 @@ def random_values(genes: Sequence[Gene], *, rng: np.random.Generator) -> list[in
             continue
         usual = nearest(gene.options, gene.original)
         others = [option for option in gene.options if option != usual]
-        values.append(others[int(pick * len(others))] if others and draw < chance[gene.kind] else usual)
+        if not others or draw >= chance[gene.kind]:
+            values.append(usual)
+        elif gene.kind == "rank":
+            values.append(nearest(others, gene.original * exp(factor) * 2 ** -(1 + 2 * pick)))
+        else:
+            values.append(others[int(pick * len(others))])
     return values
 
 

@@ -202,7 +202,7 @@ class Staged:
         seeds = []
         indices = self.space.encode(centre)
         for k, gene in enumerate(self.space.genes):
-            if gene.kind == "width":
+            if gene.kind in ("width", "rank"):  # the lowest rank says nothing of the others
                 continue
             changed = indices.copy()
             changed[k] = 0
