@@ -24,6 +24,7 @@ from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
 from nas.quantize import calibrate, quantize
 from nas.refit import Reference, refit
+from nas.resize import sized
 from nas.runtime import Session, ending_of
 from nas.tasks import Task
 from nas.views import Views, feed
@@ -100,8 +101,8 @@ class RealProblem:
         self.space, self.task = setup.space, setup.task
         images, logits, targets = arrays["view_images"], arrays["view_logits"], arrays["y_train"]
         self.views = Views(images, logits, targets, setup.task, preset=setup.augment, seed=setup.seed)
-        self.x_search, self.search_logits = arrays["x_search"], arrays["search_logits"]
-        self.judge = Judge(setup.task, self.x_search, arrays["y_search"], self.search_logits)
+        self.search_logits = arrays["search_logits"]
+        self.judge = Judge(setup.task, arrays["x_search"], arrays["y_search"], self.search_logits)
         self.weights: Weights = {
             name.removeprefix("weight:"): array for name, array in arrays.items() if name.startswith("weight:")
         }
@@ -138,18 +139,20 @@ class RealProblem:
     def _look(self, graph: Graph, weights: Weights) -> float:
         """Distance of an untrained student to the original's logits on a few search_val images."""
         rows = slice(0, LOOK_IMAGES)
-        logits = Student(graph, weights, ending=self.task.ending).logits(self.x_search[rows])
+        images = self.judge.images(graph.input_shape)[rows]
+        logits = Student(graph, weights, ending=self.task.ending).logits(images)
         return self.task.distance(self.search_logits[rows], logits)
 
     def _distiller(self, job: Job, graph: Graph, phases: Phases) -> Distiller:
+        views = self.views.at(graph.input_shape)
         if job.origin is not None:
             state = checkpoints.load(self.setup.folder.checkpoint(job.origin))
-            return Distiller.resume(graph, state, self.views, self.setup.recipe, seed=job.seed)
+            return Distiller.resume(graph, state, views, self.setup.recipe, seed=job.seed)
         with phases("refit"):
             weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
             student = Student(graph, weights, ending=self.task.ending)
-            student.add_norm(self.reference.images)
-        return Distiller(student, self.views, self.setup.recipe, seed=job.seed)
+            student.add_norm(self.reference.at(graph.input_shape).images)
+        return Distiller(student, views, self.setup.recipe, seed=job.seed)
 
     def _train(self, job: Job, distiller: Distiller, phases: Phases) -> dict[str, np.ndarray]:
         """The scored copy's weights, after a cool-down; the uncooled state is kept for the next rung."""
@@ -182,7 +185,8 @@ class RealProblem:
         """Quantizes, writes both files, and measures the ONNX file that was written."""
         program = lower(graph, "tflm")
         with phases("quantize"):
-            ranges = calibrate(program, graph, weights, self.views.images[0][:CALIBRATION_IMAGES])
+            images = sized(self.views.images[0][:CALIBRATION_IMAGES], graph.input_shape)
+            ranges = calibrate(program, graph, weights, images)
             quantized = quantize(program, weights, ranges)
         with phases("write"):
             onnx_bytes = qdq_onnx(program, quantized).SerializeToString()
@@ -190,7 +194,7 @@ class RealProblem:
             atomic.write_bytes(self.setup.folder.tflite(job.id), tflite_bytes(program, quantized))
         with phases("score"):
             session = Session(onnx_bytes, threads=1, ending=ending_of(graph, self.task.ending, int8=True))
-            logits = session.logits(self.x_search)
+            logits = session.logits(self.judge.images(graph.input_shape))
             accuracy = self.judge.score(logits)
             kl = self.task.distance(self.search_logits, logits)
         drop = self.judge.original_score - accuracy

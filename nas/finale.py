@@ -96,6 +96,7 @@ def score(
             Point(
                 id=job.genome.key,
                 values=space.values(job.genome),
+                input_shape=space.apply(job.genome).input_shape,
                 cost=cost,
                 steps=steps[job.id],
                 search_drop=evaluation.drop,
@@ -143,8 +144,10 @@ def score_test(
 
 def answers(folder: RunFolder, job: Job, space: SearchSpace, judge: Judge, *, threads: int) -> np.ndarray:
     """What a job's exported file answers to a judge's images, `N x values`."""
-    ending = ending_of(space.apply(job.genome), judge.task.ending, int8=True)
-    return Session(folder.onnx(job.id).read_bytes(), threads=threads, ending=ending).logits(judge.x)
+    graph = space.apply(job.genome)
+    ending = ending_of(graph, judge.task.ending, int8=True)
+    session = Session(folder.onnx(job.id).read_bytes(), threads=threads, ending=ending)
+    return session.logits(judge.images(graph.input_shape))
 
 
 def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> None:

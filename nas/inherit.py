@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.importance import importance
 from search_spaces.genes import Genome
-from search_spaces.graph import Op, Weights
+from search_spaces.graph import Op, Shape, Weights
 from search_spaces.space import SearchSpace
 
 __all__ = ["Order", "importance", "inherit"]
@@ -18,11 +18,12 @@ Order = Mapping[int, np.ndarray]
 
 
 def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) -> dict[str, np.ndarray]:
-    """Weights for `space.apply(genome)` cut out of the original's, float32.
+    """Weights for `space.apply(space.unfactored(genome))` cut out of the original's, float32.
 
     A layer that took over a segment which is left out, or that reads other channels than it used to, has nothing to
     inherit and gets zeros: the refit is to fill it. A kernel that grows has zeros around the original's taps.
     """
+    genome = space.unfactored(genome)
     graph, origins, channels = space.apply(genome), space.origins(genome), space.channels
     found: dict[str, np.ndarray] = {}
     for op in graph.ops:
@@ -46,16 +47,16 @@ def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) 
         elif op.kind == "conv" and weight.shape[1] > 1:  # the same channels of every group
             weight = weight[:, space.keep(source, order)[: graph.weight_shapes[f"{op.name}.weight"][1]]]
         if op.kind == "conv" and op["kernel"] != original["kernel"]:
-            weight = _resized(space, op, weight)
+            weight = _resized(space, op, weight, graph.input_shape)
         found[f"{op.name}.weight"] = np.ascontiguousarray(weight)
         found[f"{op.name}.bias"] = np.asarray(weights[f"{op.name}.bias"], np.float32)[rows]
     return found
 
 
-def _resized(space: SearchSpace, op: Op, weight: np.ndarray) -> np.ndarray:
+def _resized(space: SearchSpace, op: Op, weight: np.ndarray, input_shape: Shape) -> np.ndarray:
     """The taps of a smaller kernel, or the original's taps amid zeros: `O x I x side x side`."""
     side, before = op["kernel"][0], weight.shape[-1]
-    crop = space.kernel_crop(op, side)
+    crop = space.kernel_crop(op, side, input_shape[-1])
     resized = np.zeros((*weight.shape[:2], side, side), np.float32)
     y, x = crop.offset_y, crop.offset_x
     top, left = max(y, 0), max(x, 0)

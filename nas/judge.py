@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.resize import Sizes
 from nas.tasks import Task
+from search_spaces.graph import Shape
 
 if TYPE_CHECKING:
     from nas.result import Point, Verdict
@@ -27,8 +29,13 @@ class Judge:
 
     def __init__(self, task: Task, x: np.ndarray, targets: np.ndarray, original: np.ndarray) -> None:
         self.task, self.x, self.targets = task, x, targets
+        self._sizes = Sizes(x)
         self._original = task.answers(original, x)
         self.original_score = task.metric.score(self._original, targets)
+
+    def images(self, shape: Shape) -> np.ndarray:
+        """The split's images for a network with an input of this shape."""
+        return self._sizes.at(shape)
 
     def score(self, outputs: np.ndarray) -> float:
         """The metric of outputs `N x values`: of the built-in ones in percent, higher is better."""

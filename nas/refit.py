@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from nas.candidate import PLAIN
+from nas.factorize import factorize, read
 from nas.frozen import run_of
 from nas.inherit import Order, inherit
 from nas.layers import convolve
 from nas.reference import Reference
+from search_spaces.factors import factored
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Op, Weights
 from search_spaces.ops import is_depthwise
@@ -57,8 +59,10 @@ def refit(
     Returns:
         Float32 arrays by name, of the shapes of `space.apply(genome).weight_shapes`.
     """
-    graph, origins = space.apply(genome), space.origins(genome)
-    found = inherit(space, genome, weights, order)
+    whole = space.unfactored(genome)
+    graph, origins, factors = space.apply(whole), space.origins(whole), space.factors(genome)
+    found = inherit(space, whole, weights, order)
+    reference = reference.at(graph.input_shape)
     values = {graph.input: torch.tensor(reference.images)}
     last_use = {name: k for k, op in enumerate(graph.ops) for name in op.inputs}
     for k, op in enumerate(graph.ops):
@@ -68,7 +72,10 @@ def refit(
             kept = torch.from_numpy(space.keep(origin, order))
             target = reference.tensor(origin.tensor)
             _solve_layer(graph, op, inputs[0], target, kept, found, ridge, rows)
-            values[op.name] = _apply(graph, op, inputs[0], found)
+            if op.name in factors:
+                values[op.name] = _split_layer(op, inputs[0], *factors[op.name], found, rows)
+            else:
+                values[op.name] = _apply(op, inputs[0], found)
         else:
             run = run_of(op, found) if op.kind == "onnx" else PLAIN[op.kind](op, graph.shapes[op.inputs[0]])
             values[op.name] = run(*inputs)
@@ -105,6 +112,21 @@ def _solve_layer(
             solved, offset = solve(inputs[None], wanted[None], weight[None], ridge)
     found[f"{op.name}.weight"] = solved.reshape(weight.shape).numpy()
     found[f"{op.name}.bias"] = offset.reshape(bias.shape).numpy()
+
+
+def _split_layer(op: Op, x: Tensor, first: str, rank: int, found: dict[str, np.ndarray], rows: int) -> Tensor:
+    """Replaces a solved layer's weights by those of the two that stand in for it; returns what these make of `x`."""
+    weight = found[f"{op.name}.weight"]
+    made = factorize(weight.reshape(len(weight), -1), found[f"{op.name}.bias"], read(op, x, rows), rank)
+    tail = weight.shape[2:]
+    found |= {
+        f"{first}.weight": made.first.reshape(*made.first.shape, *tail),
+        f"{first}.bias": np.zeros(rank, np.float32),
+    }
+    found |= {f"{op.name}.weight": made.second.reshape(*made.second.shape, *tail), f"{op.name}.bias": made.bias}
+    for layer in factored(op, rank, first):
+        x = _apply(layer, x, found)
+    return x
 
 
 def solve(x: Tensor, target: Tensor, start: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
@@ -153,7 +175,7 @@ def _patches(op: Op, x: Tensor, places: Tensor) -> Tensor:
     return torch.stack(taps, 1)
 
 
-def _apply(graph: Graph, op: Op, x: Tensor, weights: dict[str, np.ndarray]) -> Tensor:
+def _apply(op: Op, x: Tensor, weights: dict[str, np.ndarray]) -> Tensor:
     """The layer's output with its new weights."""
     weight, bias = torch.tensor(weights[f"{op.name}.weight"]), torch.tensor(weights[f"{op.name}.bias"])
     if op.kind == "linear":

@@ -57,6 +57,7 @@ class Point:
     Attributes:
         id: name of its folder under `models/`.
         values: gene name to value, as `SearchSpace.values` gives it.
+        input_shape: what the exported files take, without the batch axis; `(C, H, W)` for images.
         cost: predicted before training; `size_bytes` equals the `.tflite` file to the byte.
         steps: training steps it received in all.
         search_drop: int8 drop on search_val, which the search saw.
@@ -72,6 +73,7 @@ class Point:
 
     id: str
     values: dict[str, int]
+    input_shape: tuple[int, ...]
     cost: Cost
     steps: int
     search_drop: float

@@ -16,8 +16,9 @@ from nas.result import RESULT_FILE, Point, RunResult
 from targets.cost import CallBill
 
 FRONT_COLUMNS = (
-    "id", "size_bytes", "weights_bytes", "flash_bytes", "ram_bytes", "runtime", "macs", "latency_ms", "energy_uj",
-    "params", "val_accuracy", "val_drop", "val_drop_upper95", "verdict", "test_accuracy", "test_drop", "onnx", "tflite",
+    "id", "size_bytes", "weights_bytes", "flash_bytes", "ram_bytes", "runtime", "macs", "latency_ms",
+    "energy_uj", "params", "val_accuracy", "val_drop", "val_drop_upper95", "verdict", "test_accuracy", "test_drop",
+    "onnx", "tflite", "input_shape",
 )  # fmt: skip
 ARCHIVE_COLUMNS = (
     "id", "stage", "rung", "steps", "split", "size_bytes", "accuracy", "drop", "status", "is_ladder",
@@ -112,4 +113,5 @@ def _csv(table: pd.DataFrame) -> str:
 
 def _front_row(point: Point) -> dict[str, Any]:
     values = {**dataclasses.asdict(point), **dataclasses.asdict(point.cost)}
+    values["input_shape"] = "x".join(map(str, point.input_shape))
     return {column: values[column] for column in FRONT_COLUMNS}

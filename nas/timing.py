@@ -43,7 +43,7 @@ def measure(inputs: Inputs, *, seed: int) -> tuple[tuple[float, float], float, f
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = [step_seconds(graph, views, seed=seed) for graph in graphs]
+        seconds = [step_seconds(graph, views.at(graph.input_shape), seed=seed) for graph in graphs]
     finally:
         torch.set_num_threads(before)
     return fit_prices(graphs, seconds), LOOKS_IN_STEPS * seconds[1], seconds[1]

@@ -6,11 +6,14 @@ are kept. The views themselves are kept as long as they are small, and else made
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nas.augment import Preset, augment
+from nas.resize import sized_planes
+from search_spaces.graph import Shape
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -52,11 +55,21 @@ class Views:
             raise ValueError(f"images, logits and targets must agree in views and pictures, got {shapes}")
         self.images, self.logits, self.targets, self.task = images, logits, targets, task
         self.count, self.size = logits.shape[:2]
+        self.shape: Shape = images.shape[2:]
         self._preset, self._seed = preset, seed
         self._divisor = 255.0 if images.dtype == np.uint8 else 1.0
         as_fed = images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
         self._images = np.ascontiguousarray(as_fed).reshape(len(images) * self.size, -1)
         self._loss = task.loss(np.ascontiguousarray(logits, np.float32).reshape(-1, logits.shape[-1]), targets)
+
+    def at(self, shape: Shape) -> Views:
+        """The same views for a network that takes images of this shape; the logits stay those of the full size.
+
+        Pictures are resized when they are asked for: a job sees some of them, and copies of all may not fit in memory.
+        """
+        found = copy(self)
+        found.shape = shape
+        return found
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Row numbers of one epoch: every picture once, in one view each; after K epochs all its views were seen."""
@@ -66,6 +79,16 @@ class Views:
 
     def pictures(self, rows: np.ndarray, planes: np.ndarray) -> None:
         """Writes the pictures of some row numbers, as a network is fed, into `planes`, `values x len(rows)` float32."""
+        full = self.images.shape[2:]
+        if self.shape == full:
+            self._gather(rows, planes)
+            return
+        whole = np.empty((self._images.shape[1], len(rows)), np.float32)
+        self._gather(rows, whole)
+        planes[:] = sized_planes(whole, full, self.shape, pixels=self.images.dtype == np.uint8)
+
+    def _gather(self, rows: np.ndarray, planes: np.ndarray) -> None:
+        """The pictures at their full size."""
         from nas import kernels  # it takes a second to load, and only training needs it
 
         if len(self.images) == self.count:

@@ -1,7 +1,7 @@
 """From gene values to operators, by tables made once a space.
 
-`SearchSpace.apply` runs thousands of times. All that depends on the depth genes alone is worked out once for each of
-their combinations (a `Plan`), and each operator once for each value of the few genes that it depends on (a `Slot`).
+`SearchSpace.apply` runs thousands of times. All that depends on what is left out is worked out once for each of its
+combinations (a `Plan`), and each operator once for each value of the few genes that it depends on (a `Slot`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from search_spaces.factors import factored, pays
 from search_spaces.genes import Gene
 from search_spaces.graph import Graph, Op
 from search_spaces.ops import is_depthwise
-from search_spaces.resolution import Window
 from search_spaces.structure import Structure, without
 
 PLANS_KEPT = 4096  # a network of many units has more combinations than are worth remembering
 
 Values = tuple[int, ...]
 Pick = Callable[[Values], Any]
+Windows = dict[tuple[int, int], dict[str, tuple[int, ...]]]
+"""Kernel and pads of an operator by the values of its kernel gene and the resolution, 0 where there is no such gene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Slot:
         out: its output channels; None where they are not an attribute of it.
         before: of a slice, the channels in front of those it takes; else None.
         multiplier: of a depthwise convolution, whose groups change too; else 0.
-        window: place of the gene that its kernel and pads follow, or -1.
-        windows: by that gene's value.
+        kernel, side: places of its kernel gene and of the resolution, or -1.
+        windows: what follows from these two; empty where nothing does.
         places: the genes that it depends on.
         pick: their values.
         made: operators by those values.
@@ -60,8 +61,9 @@ class Slot:
     out: Width | None
     before: Width | None
     multiplier: int
-    window: int
-    windows: dict[int, Window]
+    kernel: int
+    side: int
+    windows: Windows
     places: tuple[int, ...]
     pick: Pick
     made: dict[Any, Op] = field(default_factory=dict)
@@ -83,12 +85,12 @@ class Slot:
             attrs["out_channels"] = channels
             if self.multiplier:
                 attrs["groups"] = channels // self.multiplier
-        if self.window >= 0:
-            side = values[self.window]
-            if side not in self.windows:
-                law = f"a side of {', '.join(map(str, self.windows))}"
-                raise SpaceError(f"the kernel of {self.op.name!r} must have {law}, got {side}")
-            attrs |= self.windows[side]._asdict()
+        if self.windows:
+            chosen = values[self.kernel] if self.kernel >= 0 else 0, values[self.side] if self.side >= 0 else 0
+            if chosen not in self.windows:
+                law = f"a side of {', '.join(map(str, dict.fromkeys(kernel for kernel, _ in self.windows)))}"
+                raise SpaceError(f"the kernel of {self.op.name!r} must have {law}, got {chosen[0]}")
+            attrs |= self.windows[chosen]
         return self.op.replace(**attrs)
 
 
@@ -138,7 +140,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A network for one combination of the depth genes.
+    """A network for one combination of the genes that leave something out.
 
     Attributes:
         ops: in order; those with a slot stand there with the original's attributes.
@@ -186,7 +188,8 @@ class Assembly:
     """The tables of one space.
 
     Args:
-        windows: of each convolution whose kernel may change by its side, of each pool over a whole map by the input's.
+        windows: of each operator whose kernel or pads may change.
+        idle_pools: by the input's side, what is left out there because nothing is left to pool.
     """
 
     def __init__(
@@ -195,27 +198,29 @@ class Assembly:
         genes: Sequence[Gene],
         channels: ChannelMap,
         units: Sequence[Unit],
-        windows: dict[str, dict[int, Window]],
+        windows: dict[str, Windows],
+        idle_pools: dict[int, Unit],
     ) -> None:
         place = {gene.name: k for k, gene in enumerate(genes)}
         self.graph = graph
         self.channels = channels
         self.windows = windows
+        self.idle_pools = idle_pools
         self.genes = tuple(genes)
         self.width_gene = {atom.id: place.get(f"width:{atom.name}", -1) for atom in channels.atoms}
         self.resolution = place.get(f"resolution:{graph.input}", -1)
-        self.window_gene = {name: place.get(f"kernel:{name}", self.resolution) for name in windows}
+        self.kernel_gene = {name: place.get(f"kernel:{name}", -1) for name in windows}
         self.rank_gene = {op.name: place[f"rank:{op.name}"] for op in graph.ops if f"rank:{op.name}" in place}
         self.units = [(place[f"depth:{unit.name}"], unit) for unit in units]
         self.enclosing = {k: tuple(j for j, other in self.units if unit.within(other)) for k, unit in self.units}
-        self._pick_depths = _picker([k for k, _ in self.units])
+        self._pick_structure = _picker([k for k, _ in self.units] + ([self.resolution] if idle_pools else []))
         self._plans: dict[Any, Plan] = {}
         self._slots: dict[tuple[str, tuple[str, ...], str], Slot | None] = {}
-        self._pairs: dict[tuple[str, str, str], Pair] = {}
+        self._pairs: dict[tuple[str, tuple[str, ...], str, str], Pair] = {}
 
     def plan(self, values: Values) -> Plan:
-        """The plan for these values' depth genes."""
-        key = self._pick_depths(values)
+        """The plan for these values' depth genes, and the resolution where it leaves pools out."""
+        key = self._pick_structure(values)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= PLANS_KEPT:
@@ -234,7 +239,10 @@ class Assembly:
         return Width(fixed, genes, self.channels.span[tensor])
 
     def _make_plan(self, values: Values) -> Plan:
-        structure = without(self.graph, [unit for k, unit in self.units if not values[k]])
+        units = [unit for k, unit in self.units if not values[k]]
+        if self.idle_pools and values[self.resolution] in self.idle_pools:
+            units.append(self.idle_pools[values[self.resolution]])
+        structure = without(self.graph, units)
         found = [(place, self._slot(op, structure.source[op.name])) for place, op in enumerate(structure.ops)]
         slots = tuple((place, slot) for place, slot in found if slot is not None)
         pairs = self._pairs_of(structure)
@@ -255,7 +263,7 @@ class Assembly:
         found = []
         for place, op in enumerate(structure.ops):
             if op.name in self.rank_gene:
-                key = (op.name, structure.source[op.inputs[0]], structure.source[op.name])
+                key = (op.name, op.inputs, structure.source[op.inputs[0]], structure.source[op.name])
                 if key not in self._pairs:
                     self._pairs[key] = self._make_pair(op, structure.source)
                 found.append((place, self._pairs[key]))
@@ -278,23 +286,25 @@ class Assembly:
         return self._slots[key]
 
     def _make_slot(self, op: Op, source: str) -> Slot | None:
-        window, windows = self.window_gene.get(op.name, -1), self.windows.get(op.name, {})
-        if op.kind in ("max_pool", "avg_pool") and window >= 0:
-            return Slot(op, None, None, 0, window, windows, (window,), _picker([window]))
+        windows = self.windows.get(op.name, {})
+        kernel, side = (self.kernel_gene[op.name], self.resolution) if windows else (-1, -1)
+        extra = [k for k in (kernel, side) if k >= 0]
+        if op.kind in ("max_pool", "avg_pool") and windows:
+            return Slot(op, None, None, 0, kernel, side, windows, tuple(extra), _picker(extra))
         if op.kind not in ("conv", "linear", "slice"):
             return None
         original = self.graph.by_name[op.name]
         if op.kind == "slice":
             out, before = self._width(source), self._width(original.inputs[0], op["start"])
             places = tuple(dict.fromkeys((*out.genes, *before.genes)))
-            return Slot(op, out, before, 0, window, windows, places, _picker(places)) if places else None
+            return Slot(op, out, before, 0, -1, -1, {}, places, _picker(places)) if places else None
         depthwise = is_depthwise(original, self.graph.shapes[original.inputs[0]][0])
         out = self._width(source)
-        if not out.genes and window < 0 and out.of(()) == op["out_channels"]:
+        if not out.genes and not windows and out.of(()) == op["out_channels"]:
             return None
         multiplier = op["out_channels"] // op["groups"] if depthwise else 0
-        places = (*dict.fromkeys(out.genes), *([window] if window >= 0 else []))
-        return Slot(op, out, None, multiplier, window, windows, places, _picker(places))
+        places = (*dict.fromkeys(out.genes), *extra)
+        return Slot(op, out, None, multiplier, kernel, side, windows, places, _picker(places))
 
 
 def _summed(slots: Sequence[tuple[int, Slot]]) -> tuple[tuple[int, ...], ...]:

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import floor
-from typing import NamedTuple
 
+from search_spaces.depth import Unit
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Shape
+from search_spaces.ops import KINDS
 
 FRACTIONS = (1 / 2, 5 / 8, 3 / 4, 7 / 8)
+WINDOWED = ("conv", "max_pool", "avg_pool")
 FEWEST = 3  # so many smaller sides are wanted; else their grid is made finer
-
-
-class Window(NamedTuple):
-    """Kernel and pads of a convolution or a pool."""
-
-    kernel: tuple[int, int]
-    pads: tuple[int, int, int, int]
 
 
 def resolution_options(graph: Graph) -> tuple[int, ...]:
@@ -44,7 +39,7 @@ def total_stride(graph: Graph) -> int:
     steps = {graph.input: 1.0}
     for op in graph.ops:
         step = max(steps[name] for name in op.inputs)
-        if op.kind in ("conv", "max_pool", "avg_pool"):
+        if op.kind in WINDOWED:
             step *= 1 if graph.shapes[op.name][1] == 1 else op["stride"][0]
         elif op.kind == "resize":
             step /= op["factor"][0]
@@ -53,25 +48,62 @@ def total_stride(graph: Graph) -> int:
 
 
 def at_side(graph: Graph, side: int) -> Graph:
-    """The network for `side` x `side` images; a pool over a whole map pools over the whole of the other map too.
+    """The network for `side` x `side` images.
+
+    A pool over a whole map pools over the whole of the other map too. Pads stay, unless the network pads as
+    TensorFlow's SAME does, which goes by the size of a map: then they are the other map's.
 
     Raises:
         ModelError: the images are too small for it.
     """
     if graph.input_shape[1:] == (side, side):
         return graph
-    found = replace(graph, input_shape=(graph.input_shape[0], side, side))
-    ops = tuple(op.replace(kernel=found.shapes[op.inputs[0]][1:]) if _whole(graph, op) else op for op in graph.ops)
-    return found if ops == graph.ops else replace(found, ops=ops)
+    keeps_same = _pads_as_same(graph)
+    shapes: dict[str, Shape] = {graph.input: (graph.input_shape[0], side, side)}
+    found = []
+    for op in graph.ops:
+        shape = shapes[op.inputs[0]]
+        if _whole(graph, op):
+            op = op.replace(kernel=shape[1:])
+        elif keeps_same and op.kind in WINDOWED and any(op["pads"]):
+            op = op.replace(pads=same_pads(op, shape))
+        found.append(op)
+        shapes[op.name] = KINDS[op.kind].shape(op, [shapes[name] for name in op.inputs])
+    return replace(graph, input_shape=shapes[graph.input], ops=tuple(found))
 
 
-def whole_pools(graph: Graph, sides: tuple[int, ...]) -> dict[str, dict[int, Window]]:
-    """The windows of each pool over a whole map, by the input's side."""
-    names = [op.name for op in graph.ops if sides and _whole(graph, op)]
-    resized = {side: at_side(graph, side).by_name for side in sides} if names else {}
-    return {
-        name: {side: Window(ops[name]["kernel"], ops[name]["pads"]) for side, ops in resized.items()} for name in names
-    }
+def same_pads(op: Op, shape: Shape) -> tuple[int, int, int, int]:
+    """TensorFlow's SAME padding of a convolution or pool: ceil(size / stride) windows, an odd row below and right.
+
+    https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+    """
+    dilation = op["dilation"] if op.kind == "conv" else (1, 1)
+    low, high = [], []
+    for size, kernel, stride, step in zip(shape[1:], op["kernel"], op["stride"], dilation, strict=True):
+        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * step + 1 - size, 0)
+        low.append(total // 2)
+        high.append(total - total // 2)
+    return low[0], low[1], high[0], high[1]
+
+
+def _pads_as_same(graph: Graph) -> bool:
+    """Is all padding SAME, and some of it such as only SAME is: more below than above under a stride?"""
+    padded = [op for op in graph.ops if op.kind in WINDOWED and any(op["pads"])]
+    uneven = any(op["pads"][:2] != op["pads"][2:] and max(op["stride"]) > 1 for op in padded)
+    return uneven and all(op["pads"] == same_pads(op, graph.shapes[op.inputs[0]]) for op in padded)
+
+
+def idle_pools(graph: Graph, side: int) -> Unit | None:
+    """The pools that have a single place to pool at this side and not in the original: they can be left out."""
+    shapes = at_side(graph, side).shapes
+    idle = [op for op in graph.ops if _is_idle(graph, op, shapes[op.inputs[0]])]
+    reads = tuple((op.name, op.inputs[0]) for op in idle)
+    return Unit("", tuple(op.name for op in idle), reads, ()) if idle else None
+
+
+def _is_idle(graph: Graph, op: Op, resized: Shape) -> bool:
+    whole = op.kind == "global_avg_pool" or _whole(graph, op)
+    return whole and resized[1:] == (1, 1) != graph.shapes[op.inputs[0]][1:]
 
 
 def _rounded(side: int, grid: int) -> tuple[int, ...]:
@@ -96,8 +128,9 @@ def _same_network(graph: Graph, side: int) -> bool:
     return (
         all(after[name][:1] == shape[:1] for name, shape in before.items())
         and all(after[name] == before[name] for name in graph.outputs)
+        and not any(_is_idle(graph, op, after[op.inputs[0]]) for op in graph.ops if op.name in graph.outputs)
         and all(
-            _keeps_its_meaning(op, [before[n] for n in op.inputs], [after[n] for n in op.inputs]) for op in graph.ops
+            _keeps_its_meaning(op, [before[n] for n in op.inputs], [after[n] for n in op.inputs]) for op in resized.ops
         )
     )
 
@@ -106,12 +139,9 @@ def _keeps_its_meaning(op: Op, before: list[Shape], after: list[Shape]) -> bool:
     """Would an operator do with other maps what it does with the original's?"""
     if op.kind == "onnx":  # its shapes are part of it
         return before == after
-    if op.kind in ("add", "sub", "mul"):  # a side of 1 meets all places, and no other side may become one
-        return [a == b for a, b in zip(*before, strict=True)] == [a == b for a, b in zip(*after, strict=True)]
-    pool = op.kind in ("max_pool", "avg_pool", "global_avg_pool")
-    if pool and after[0][1:] == (1, 1) != before[0][1:]:  # nothing is left to pool
-        return False
-    if pool and op.kind != "global_avg_pool" and any(op["pads"]):  # SAME padding stays so in the same phase
+    if op.kind in ("add", "sub", "mul"):  # what met place by place may not become one value for all places
+        return all(a == b for a, b, old, other in zip(*after, *before, strict=True) if old == other)
+    if op.kind in ("max_pool", "avg_pool") and any(op["pads"]):  # what a runtime can pad stays so in the same phase
         sides = zip(before[0][1:], after[0][1:], op["stride"], strict=True)
-        return all((old - new) % stride == 0 for old, new, stride in sides)
+        return op["pads"] == same_pads(op, after[0]) or all((old - new) % stride == 0 for old, new, stride in sides)
     return True

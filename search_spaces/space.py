@@ -22,15 +22,15 @@ from search_spaces.channels import ChannelMap, trace
 from search_spaces.cutting import surviving_genes
 from search_spaces.declare import Declaration
 from search_spaces.depth import Unit, find_units
+from search_spaces.deriving import Crops, crops_of, genes_of, resized, windows_of
 from search_spaces.errors import SpaceError
 from search_spaces.explaining import explained, fixed_layers
-from search_spaces.factors import rank_options
 from search_spaces.genes import Gene, Genome
 from search_spaces.graph import Graph, Op
-from search_spaces.kernels import Crop, kernel_options
-from search_spaces.resolution import Window, at_side, resolution_options, whole_pools
+from search_spaces.kernels import Crop
+from search_spaces.resolution import idle_pools
 from search_spaces.variation import mutated_values, nearest, random_values, settled_values, uniform_values
-from search_spaces.widths import even_split, width_options
+from search_spaces.widths import even_split
 
 __all__ = ["Crop", "Origin", "SearchSpace", "derive"]
 
@@ -79,8 +79,8 @@ class SearchSpace:
         shape = graph.input_shape
         if assembly.resolution >= 0:
             side = values[assembly.resolution]
-            if side not in self._sides:
-                law = f"one of {', '.join(map(str, self._sides))}"
+            if side not in self._resized:
+                law = f"one of {', '.join(map(str, self._resized))}"
                 raise SpaceError(f"the side of {graph.input!r} must be {law}, got {side}")
             shape = (shape[0], side, side)
         return Graph(graph.input, shape, assembly.plan(values).ops_for(values), graph.outputs)
@@ -128,16 +128,20 @@ class SearchSpace:
         kept = np.concatenate(parts)
         return kept if span == 1 else (kept[:, None] * span + np.arange(span)).ravel()
 
-    def kernel_crop(self, op: Op | str, side: int) -> Crop:
+    def kernel_crop(self, op: Op | str, side: int, resolution: int | None = None) -> Crop:
         """Where a kernel of `side` x `side` taps lies in the original's; the original's own side is its own crop.
+
+        Args:
+            resolution: the input's side; the original's without one.
 
         Raises:
             SpaceError: the space has no such kernel.
         """
         name = op if isinstance(op, str) else op.name
-        crop = self._crops.get(name, {}).get(side)
-        if crop is None and self.graph.by_name[name]["kernel"] == (side, side):
-            return Crop(0, 0, self.graph.by_name[name]["pads"])
+        at = resolution if resolution in self._resized else next(reversed(self._resized))
+        crop, original = self._crops.get(name, {}).get((side, at)), self._resized[at].by_name[name]
+        if crop is None and original["kernel"] == (side, side):
+            return Crop(0, 0, original["pads"])
         if crop is None:
             raise SpaceError(f"the space has no {side}x{side} kernel for {name!r}")
         return crop
@@ -312,19 +316,18 @@ class SearchSpace:
         return tuple(unit for unit in find_units(self.graph) if f"depth:{unit.name}" in named)
 
     @cached_property
-    def _sides(self) -> tuple[int, ...]:
-        return _sides(self.graph, self.declaration)
+    def _resized(self) -> dict[int, Graph]:
+        return resized(self.graph, self.declaration)
 
     @cached_property
-    def _crops(self) -> dict[str, dict[int, Crop]]:
-        return _crops(self.graph, self.declaration, self._sides)
+    def _crops(self) -> Crops:
+        return crops_of(self._resized, self.declaration)
 
     @cached_property
     def _assembly(self) -> Assembly:
-        windows = whole_pools(self.graph, self._sides)
-        for name, crops in self._crops.items():
-            windows[name] = {side: Window((side, side), crop.pads) for side, crop in crops.items()}
-        return Assembly(self.graph, self.genes, self.channels, self.units, windows)
+        idle = {side: unit for side in self._resized if side and (unit := idle_pools(self.graph, side))}
+        windows = windows_of(self._resized, self._crops)
+        return Assembly(self.graph, self.genes, self.channels, self.units, windows, idle)
 
     def _checked(self, genome: Genome) -> tuple[int, ...]:
         if len(genome.values) != len(self.genes):
@@ -342,42 +345,4 @@ class SearchSpace:
 def derive(graph: Graph, declaration: Declaration) -> SearchSpace:
     """The space of all networks that the declaration allows to make from `graph`."""
     channels = trace(graph)
-    genes: list[Gene] = []
-    if declaration.width:
-        for atom in channels.atoms:
-            options = width_options(atom.size, step=declaration.width_step, least=declaration.width_min)
-            if not atom.frozen and len(options) > 1:
-                genes.append(Gene(f"width:{atom.name}", "width", options, atom.size))
-    sides = _sides(graph, declaration)
-    if declaration.depth:
-        elsewhere = [find_units(at_side(graph, side)) for side in sides]
-        units = [unit for unit in find_units(graph) if all(unit in found for found in elsewhere)]
-        genes.extend(Gene(f"depth:{unit.name}", "depth", (0, 1), 1) for unit in units)
-    for name, crops in _crops(graph, declaration, sides).items():
-        genes.append(Gene(f"kernel:{name}", "kernel", tuple(crops), graph.by_name[name]["kernel"][0]))
-    if sides:
-        genes.append(Gene(f"resolution:{graph.input}", "resolution", sides, sides[-1]))
-    if declaration.rank:
-        genes.extend(_rank_genes(graph, declaration))
-    return SearchSpace(graph, tuple(genes), channels, declaration)
-
-
-def _sides(graph: Graph, declaration: Declaration) -> tuple[int, ...]:
-    return resolution_options(graph) if declaration.resolution else ()
-
-
-def _crops(graph: Graph, declaration: Declaration, sides: tuple[int, ...]) -> dict[str, dict[int, Crop]]:
-    if not declaration.kernel:
-        return {}
-    maps = [at_side(graph, side).shapes for side in sides] or [graph.shapes]
-    found = {
-        op.name: kernel_options(op, *[shapes[op.inputs[0]] for shapes in maps], growth=declaration.kernel_growth)
-        for op in graph.ops
-    }
-    return {name: crops for name, crops in found.items() if crops}
-
-
-def _rank_genes(graph: Graph, declaration: Declaration) -> list[Gene]:
-    step, least = declaration.width_step, declaration.width_min
-    found = {op.name: rank_options(op, graph.shapes[op.inputs[0]][0], step=step, least=least) for op in graph.ops}
-    return [Gene(f"rank:{name}", "rank", ranks, ranks[-1]) for name, ranks in found.items() if ranks]
+    return SearchSpace(graph, genes_of(graph, channels, declaration), channels, declaration)

@@ -38,6 +38,7 @@ def point(name: str, size_kb: float, drop: float, *, front: bool, ladder: bool =
     return Point(
         id=name,
         values={"width:stem": 8, "width:block3": 24, "depth:block7": 0, "kernel:stem": 3},
+        input_shape=(1, 28, 28),
         cost=cost(size_kb),
         steps=2400,
         search_drop=drop - 0.1,

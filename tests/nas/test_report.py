@@ -21,7 +21,7 @@ from tests.nas.synthetic_run import KB, cost, point, synthetic_result
 
 FRONT_HEADER = (
     "id,size_bytes,weights_bytes,flash_bytes,ram_bytes,runtime,macs,latency_ms,energy_uj,params,"
-    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite"
+    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape"
 )
 
 
