@@ -23,7 +23,8 @@ def optimize(
     """Fits a model and returns the front; what `optimize` does on the command line.
 
     Args:
-        model: an ONNX file, `package.module:function`, or a `torch.nn.Module`; None is the bundled quickstart.
+        model: an `.onnx` or `.pt2` file, `package.module:function`, or a `torch.nn.Module`, which is read in eval mode
+            and left as it is; None is the bundled quickstart.
         data: what `--data` takes, or a mapping of arrays `x_train`, `y_train`, `x_val`, ... (see `nas.data`).
         quiet: show no progress.
         flags: any field of `RunConfig`: `max_size="256KB"`, `max_drop="2%"`, `target="nrf52840"`, `budget="10m"`,

@@ -38,10 +38,12 @@ WHAT, LIMITS, DEVICE, SEARCH, RUN = "What to fit", "Limits", "Device", "Search",
 
 Model = Annotated[
     str | None,
-    typer.Option(help="An .onnx file, or package.module:function that returns a torch module.", rich_help_panel=WHAT),
+    typer.Option(
+        help="An .onnx or .pt2 file, or package.module:function that returns a torch module.", rich_help_panel=WHAT
+    ),
 ]
 InputShape = Annotated[str | None, typer.Option(help="3x96x96, where the file leaves it open.", rich_help_panel=WHAT)]
-ModelFile = Annotated[Path | None, typer.Argument(help="An .onnx file; without one, the bundled quickstart.")]
+ModelFile = Annotated[Path | None, typer.Argument(help="An .onnx or .pt2 file; without one, the bundled quickstart.")]
 MaxSize = Annotated[
     str | None, typer.Option(help="The .tflite file. 1 KB is 1024 bytes. Default 256KB.", rich_help_panel=LIMITS)
 ]

@@ -45,7 +45,7 @@ class RunConfig:
     """One run, resolved.
 
     Attributes:
-        model: a `.onnx` or `package.module:function`; None is the bundled quickstart.
+        model: a `.onnx`, a `.pt2` or `package.module:function`; None is the bundled quickstart.
         weights: safetensors or a `weights_only` checkpoint for a model given as a function.
         data: a folder of class folders, an `.npz`, or `package.module:function`; None is the quickstart's.
         input_shape: of a model whose file leaves it open, "3x96x96"; "" = the file says.
@@ -115,7 +115,7 @@ class RunConfig:
         if self.model is not None and self.data is None:
             raise InputError("a model needs data: give --data as well, or neither for the bundled quickstart")
         if self.weights is not None and (self.model is None or not FUNCTION.fullmatch(self.model)):
-            raise InputError("weights are for a model given as package.module:function; an .onnx file holds its own")
+            raise InputError("weights are for a model given as package.module:function; a file holds its own")
         if not self.out:
             raise InputError("out must name a folder, got an empty name")
 

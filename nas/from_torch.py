@@ -34,7 +34,7 @@ def export(module: nn.Module, example_shape: Shape, path: Path) -> None:
     atomic.write_bytes(path, onnx_bytes(module, example_shape))
 
 
-def onnx_bytes(module: nn.Module, example_shape: Shape) -> bytes:
+def onnx_bytes(module: nn.Module, example_shape: Shape, *, batch: int | None = None) -> bytes:
     """The module as float32 ONNX with a batch axis `n`, input `image` and first output `logits`.
 
     The module is traced in eval mode on zeros; afterwards every submodule is in the mode it was in.
@@ -42,6 +42,7 @@ def onnx_bytes(module: nn.Module, example_shape: Shape) -> bytes:
     Args:
         module: takes one float32 tensor, batch first.
         example_shape: that tensor's shape without the batch axis.
+        batch: of a module that takes this many samples and no others; the axis is then fixed.
 
     Raises:
         ModelError: the module does not run on that shape, or ONNX has no operator for what it does.
@@ -56,13 +57,13 @@ def onnx_bytes(module: nn.Module, example_shape: Shape) -> bytes:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
-                (torch.zeros(1, *example_shape, device=first.device),),
+                (torch.zeros(batch or 1, *example_shape, device=first.device),),
                 file,  # type: ignore[arg-type]  # this exporter takes a file object as well
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["logits"],
-                dynamic_axes={"image": {0: "n"}, "logits": {0: "n"}},
+                dynamic_axes=None if batch else {"image": {0: "n"}, "logits": {0: "n"}},
             )
     except Exception as error:  # the module is the user's code and may raise anything
         law = f"the module must run on N x {' x '.join(map(str, example_shape))} and export to ONNX"
@@ -103,7 +104,7 @@ def _function(spec: str) -> Callable[[], Any]:
     """The function, wrapped so that whatever goes wrong inside it is said in one line."""
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
-        raise ModelError(f"the model must be an .onnx file or package.module:function, got {spec!r}")
+        raise ModelError(f"the model must be an .onnx or .pt2 file or package.module:function, got {spec!r}")
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")
     try:

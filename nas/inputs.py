@@ -22,7 +22,7 @@ from nas.scratch import Scratch
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Shape
 from search_spaces.preprocessing import normalized
 from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
@@ -44,7 +44,7 @@ class Inputs:
 
     Attributes:
         model_path: the original as ONNX.
-        exported: that file's content where the original is a PyTorch module; `keep` writes it.
+        exported: that file's content where the original is a PyTorch module or program; `keep` writes it.
         model_name: as a reader would call it.
         graph, weights: the original, parsed.
         data: fits the graph's input and output.
@@ -134,6 +134,9 @@ def read(
         spec = data_sources.read(spec, config.parsed_input_shape, seed=config.seed)
         path, exported = config.folder / EXPORTED_FILE, _exported(config, module, spec)
         graph, weights = read_model(exported, path, config.parsed_input_shape)
+    elif config.model is not None and is_program(Path(config.model)):
+        path, exported = config.folder / EXPORTED_FILE, _program(Path(config.model), config.parsed_input_shape)
+        graph, weights = read_model(exported, path)
     else:
         path = _model_file(config.model)
         graph, weights = load_model(path, config.parsed_input_shape)
@@ -183,16 +186,40 @@ def cut(whole: SearchSpace, device: Device, runtime: Runtime, limits: Limits) ->
         raise NothingFits(f"no network of the space meets the limits, not even the cheapest. {sentence}") from None
 
 
+def load_graph(path: Path, input_shape: Shape | None = None) -> Graph:
+    """The network of an `.onnx` or `.pt2` file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    if is_program(path):
+        return read_model(_program(path, input_shape), path)[0]
+    return load_model(path, input_shape)[0]
+
+
+def is_program(path: Path) -> bool:
+    """Is it a file of `torch.export.save`, by its name?"""
+    return path.suffix.lower() == ".pt2"
+
+
+def _program(path: Path, input_shape: Shape | None) -> bytes:
+    """A program of `torch.export.save` as ONNX."""
+    from nas import from_pt2  # imports torch, which an ONNX model does not need here
+
+    return from_pt2.onnx_bytes(path, input_shape)
+
+
 def _model_file(model: str | None) -> Path:
     """The ONNX file that `--model` names, or the bundled one."""
     if model is None:
         return quickstart.model_path()
     path = Path(model)
-    if path.suffix.lower() in (".pt2", ".pt", ".pth", ".pkl"):
-        law = "must be an .onnx file or package.module:function"
-        raise ModelError(f"the model {law}, got {model!r}, which may hold pickles and is not opened; export it to ONNX")
+    law = "must be an .onnx or .pt2 file or package.module:function"
+    if path.suffix.lower() in (".pt", ".pth", ".pkl"):
+        advice = "export it to ONNX, or name the function that builds it and give --weights"
+        raise ModelError(f"the model {law}, got {model!r}, which is pickled and not opened; {advice}")
     if ":" in model and not path.exists():
-        raise ModelError(f"the model must be an .onnx file or package.module:function, got {model!r}")
+        raise ModelError(f"the model {law}, got {model!r}")
     return path
 
 

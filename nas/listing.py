@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nas import quickstart, wording
-from nas.inputs import cut
+from nas.inputs import cut, load_graph
 from nas.objectives import Limits, violation
 from nas.result import RunResult
 from search_spaces.declare import load_declaration
-from search_spaces.from_onnx import load_model
 from search_spaces.graph import Graph, Shape
 from search_spaces.space import SearchSpace, derive
 from targets import cost as costs
@@ -21,13 +20,12 @@ from targets.program import Runtime
 
 
 def original(model: Path | None, input_shape: Shape | None = None) -> Graph:
-    """The graph of an ONNX file, or of the bundled quickstart.
+    """The graph of an `.onnx` or `.pt2` file, or of the bundled quickstart.
 
     Raises:
         ModelError: it cannot be read.
     """
-    graph, _ = load_model(quickstart.model_path() if model is None else model, input_shape)
-    return graph
+    return load_graph(quickstart.model_path() if model is None else model, input_shape)
 
 
 def targets_rows() -> list[dict[str, Any]]:

@@ -260,7 +260,8 @@ def module_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         ("bad_input_nets:broken", "RuntimeError: first line"),
         ("no_such_package.nets:net", "no_such_package"),
         ("what:ever:this", "package.module:function"),
-        ("net.pt2", "may hold pickles and is not opened; export it to ONNX"),
+        ("net.pth", "which is pickled and not opened; export it to ONNX, or name the function"),
+        ("net.pt2", "cannot be read: No such file"),
     ],
 )
 def test_functions_that_give_no_model(desk: Desk, monkeypatch: pytest.MonkeyPatch, spec: str, text: str) -> None:

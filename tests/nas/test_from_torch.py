@@ -215,7 +215,7 @@ def test_load_with_weights(package: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ("their_models", "must be an .onnx file or package.module:function"),
+        ("their_models", "must be an .onnx or .pt2 file or package.module:function"),
         ("no_such_models:small", "cannot be imported: No module named 'no_such_models'"),
         ("broken_models:small", "cannot be imported: No module named 'a_package_nobody_has'"),
         ("their_models:large", "module their_models has no large"),
