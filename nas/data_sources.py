@@ -5,8 +5,6 @@ Nothing here is checked against a model but the size of image files; `nas.data` 
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from nas import functions
 from nas.archive import read_arrays
 from nas.folders import numbering, read_folder
-from nas.functions import FUNCTION
 from nas.splits import PARTS
 from search_spaces.errors import DataError, printable
 
@@ -62,8 +60,11 @@ def read(spec: Spec, input_shape: tuple[int, ...] | None, *, seed: int) -> Sourc
         return Source(quickstart.arrays(), "Fashion-MNIST")
     if isinstance(spec, Mapping):
         return _named(spec, "arrays")
-    if FUNCTION.fullmatch(spec):
-        return _named(_call(spec), spec)
+    if functions.FUNCTION.fullmatch(spec):
+        found = functions.load(spec, "data", DataError)()
+        if not isinstance(found, Mapping):
+            raise DataError(f"data {spec!r} must return a dict of arrays, got {type(found).__name__}")
+        return _named(found, spec)
     path = Path(spec)
     try:
         if path.is_dir():
@@ -119,23 +120,3 @@ def _csv(path: Path, input_shape: tuple[int, ...] | None) -> Source:
         if group is not None:
             arrays[f"groups_{part}"] = group[rows]
     return Source(arrays, printable(path.name), notes)
-
-
-def _call(spec: str) -> Mapping[str, Any]:
-    """What the function returns; the working folder is importable, as it is for `python -m`."""
-    module_name, function_name = spec.split(":")
-    if "" not in sys.path and "." not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except ImportError as error:
-        raise DataError(f"data {spec!r} cannot be imported: {printable(error)}") from None
-    except AttributeError:
-        raise DataError(f"data {spec!r}: module {module_name} has no function {function_name}") from None
-    try:
-        found = function()
-    except Exception as error:
-        raise DataError(f"data {spec!r} raised {type(error).__name__}: {printable(error)}") from error
-    if not isinstance(found, Mapping):
-        raise DataError(f"data {spec!r} must return a dict of arrays, got {type(found).__name__}")
-    return found

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from nas import atomic
+from nas import atomic, functions
+from nas.functions import first_line
 from search_spaces.errors import ModelError
 from search_spaces.graph import Shape
 from search_spaces.to_onnx import OPSET
@@ -67,7 +65,7 @@ def onnx_bytes(module: nn.Module, example_shape: Shape, *, batch: int | None = N
             )
     except Exception as error:  # the module is the user's code and may raise anything
         law = f"the module must run on N x {' x '.join(map(str, example_shape))} and export to ONNX"
-        raise ModelError(f"{law}, got {type(error).__name__}: {_first_line(error)}") from error
+        raise ModelError(f"{law}, got {type(error).__name__}: {first_line(error)}") from error
     finally:
         for part, mode in modes:
             part.training = mode
@@ -87,7 +85,7 @@ def load(spec: str, weights: Path | None = None) -> nn.Module:
     Raises:
         ModelError: the function is not there, fails, or returns no module; the weights cannot be read or do not fit.
     """
-    module = _function(spec)()
+    module = functions.load(spec, "model", ModelError)()
     if not isinstance(module, nn.Module):
         raise ModelError(f"model {spec!r} must return a torch.nn.Module, got {type(module).__name__}")
     if weights is not None:
@@ -98,29 +96,6 @@ def load(spec: str, weights: Path | None = None) -> nn.Module:
             reasons = [line.strip() for line in str(error).splitlines()]
             raise ModelError(f"{weights} does not fit {spec!r}: {' '.join(reasons[1:2] or reasons)}") from error
     return module
-
-
-def _function(spec: str) -> Callable[[], Any]:
-    """The function, wrapped so that whatever goes wrong inside it is said in one line."""
-    module_name, colon, function_name = spec.partition(":")
-    if not (colon and module_name and function_name):
-        raise ModelError(f"the model must be an .onnx or .pt2 file or package.module:function, got {spec!r}")
-    if "" not in sys.path and "." not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        found = getattr(importlib.import_module(module_name), function_name)
-    except AttributeError:
-        raise ModelError(f"model {spec!r}: module {module_name} has no {function_name}") from None
-    except Exception as error:
-        raise ModelError(f"model {spec!r} cannot be imported: {_first_line(error)}") from error
-
-    def call() -> Any:
-        try:
-            return found()
-        except Exception as error:
-            raise ModelError(f"model {spec!r} raised {type(error).__name__}: {_first_line(error)}") from error
-
-    return call
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:
@@ -135,17 +110,13 @@ def _state(path: Path) -> Mapping[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         advice = "give .safetensors, or a state dict saved by torch.save(module.state_dict(), ...)"
-        raise ModelError(f"{path} must hold tensors only and be whole ({_first_line(error)}); {advice}") from error
+        raise ModelError(f"{path} must hold tensors only and be whole ({first_line(error)}); {advice}") from error
     for entry in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(entry), Mapping):
             found = found[entry]
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise ModelError(f"{path} must hold a state dict, got {type(found).__name__}; save module.state_dict()")
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def takes_series(module: nn.Module) -> bool:

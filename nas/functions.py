@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from search_spaces.errors import InputError
+from search_spaces.errors import InputError, printable
 
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -31,7 +31,7 @@ def load(spec: str, what: str, error: type[InputError]) -> Callable[..., Any]:
     try:
         found = getattr(importlib.import_module(module_name), function_name)
     except AttributeError:
-        raise error(f"{what} {spec!r}: module {module_name} has no {function_name}") from None
+        raise error(f"{what} {spec!r}: module {module_name} has no function {function_name}") from None
     except Exception as problem:  # the module is the user's code and may raise anything
         raise error(f"{what} {spec!r} cannot be imported: {first_line(problem)}") from problem
 
@@ -45,4 +45,5 @@ def load(spec: str, what: str, error: type[InputError]) -> Callable[..., Any]:
 
 
 def first_line(problem: Exception) -> str:
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    """The first line of what an error says, or else its class."""
+    return printable((str(problem).strip() or type(problem).__name__).splitlines()[0])

@@ -215,10 +215,10 @@ def test_load_with_weights(package: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ("their_models", "must be an .onnx or .pt2 file or package.module:function"),
+        ("their_models", "must be package.module:function"),
         ("no_such_models:small", "cannot be imported: No module named 'no_such_models'"),
         ("broken_models:small", "cannot be imported: No module named 'a_package_nobody_has'"),
-        ("their_models:large", "module their_models has no large"),
+        ("their_models:large", "module their_models has no function large"),
         ("their_models:number", "must return a torch.nn.Module, got int"),
         ("their_models:broken", "raised OSError: no disk"),
     ],

@@ -183,7 +183,7 @@ def test_a_metric_of_ones_own() -> None:
     [
         ("multilable", "", "did you mean 'multilabel'"),
         ("regression", "auc", "r2 or package.module:function"),
-        ("regression", "tests.nas.test_tasks:nothing", "has no nothing"),
+        ("regression", "tests.nas.test_tasks:nothing", "has no function nothing"),
         ("regression", "tests.nas.test_tasks:no_number", "must return one number, got str"),
         ("regression", "tests.nas.test_tasks:test_auc_by_hand", "raised TypeError"),
     ],
