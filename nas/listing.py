@@ -18,6 +18,15 @@ from targets import cost as costs
 from targets.device import Device, devices, load_device
 from targets.program import Runtime
 
+GENES = {
+    "width": "channels of the layers that must agree",
+    "depth": "0 leaves out a branch or a stretch of layers",
+    "kernel": "side of a square kernel",
+    "resolution": "side of the square images, which are resized for the network",
+    "rank": "channels between two layers in place of a large one, which the original's value keeps",
+}
+"""What a gene's values are, by its kind."""
+
 
 def original(model: Path | None, input_shape: Shape | None = None) -> Graph:
     """The graph of an `.onnx` or `.pt2` file, or of the bundled quickstart.
@@ -124,6 +133,8 @@ def space_text(whole: SearchSpace, cut: SearchSpace, device: Device, runtime: Ru
     ends = (("original", whole.graph), ("cheapest", cut.apply(cut.cheapest)))
     lines = [
         wording.columns(rows, left=1),
+        "",
+        wording.columns([(kind, GENES[kind]) for kind in dict.fromkeys(gene.kind for gene in whole.genes)], left=2),
         "",
         f"{len(whole.genes)} genes, {_magnitude(whole.count())} networks; within the limits {_magnitude(cut.count())}.",
     ]

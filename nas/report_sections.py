@@ -69,17 +69,8 @@ def limits(result: RunResult) -> str:
 
 def front(result: RunResult) -> str:
     """The front as a table, smallest first; without one, the finished networks nearest to the limits."""
-    heads = [
-        "model",
-        "size",
-        "RAM",
-        "latency",
-        f"val {result.metric}",
-        "val drop",
-        "95 % bound",
-        "verdict",
-        "test drop",
-    ]
+    scores = [f"val {result.metric}", "val drop", "95 % bound", "verdict", "test drop"]
+    heads = ["model", "input", "size", "RAM", "latency", *scores]
     if result.front:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
         others = len(result.points) - len(result.front)
@@ -146,9 +137,10 @@ def _figures(result: RunResult, p: Point) -> list[str]:
     over = f" {badge('not', 'over on test')}" if result.breaks_on_test(p) else ""
     kind = " (ladder)" if p.is_ladder else ""
     return [
-        f"<code>{escape(p.id)}</code>{kind}", wording.size(p.cost.size_bytes), wording.size(p.cost.ram_bytes),
-        wording.milliseconds(p.cost.latency_ms), wording.percent(p.val_accuracy), wording.number(p.val_drop),
-        wording.number(p.val_drop_upper95), badge(p.verdict), wording.number(p.test_drop) + over,
+        f"<code>{escape(p.id)}</code>{kind}", "x".join(map(str, p.input_shape)),
+        wording.size(p.cost.size_bytes), wording.size(p.cost.ram_bytes), wording.milliseconds(p.cost.latency_ms),
+        wording.percent(p.val_accuracy), wording.number(p.val_drop), wording.number(p.val_drop_upper95),
+        badge(p.verdict), wording.number(p.test_drop) + over,
     ]  # fmt: skip
 
 

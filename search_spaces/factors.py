@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from search_spaces.graph import Op
 
-LARGE = 4096  # weights; a smaller layer has nothing to gain
+LARGE = 1024  # weights; less is not worth the second layer's own bytes
 
 
 def rank_options(op: Op, inputs: int, *, step: int, least: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ and no output depends on height and width.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, partial
 from math import floor
 
 from search_spaces.depth import Unit
@@ -23,14 +24,14 @@ def resolution_options(graph: Graph) -> tuple[int, ...]:
     """The sides that a square image input may have, ascending, the original's last; empty if it cannot change.
 
     The sides are near 1/2, 5/8, 3/4 and 7/8 of the original's, rounded to multiples of the network's total stride;
-    where that leaves fewer than three, of its half, its quarter and so on.
+    where fewer than three of these do, of its half, its quarter and so on.
     """
     if len(graph.input_shape) != 3 or graph.input_shape[1] != graph.input_shape[2]:
         return ()
     side, grid = graph.input_shape[1], total_stride(graph)
-    while len(_rounded(side, grid)) < FEWEST and grid > 1:
+    same = cache(partial(_same_network, graph))
+    while len(found := [option for option in _rounded(side, grid) if same(option)]) < FEWEST and grid > 1:
         grid //= 2
-    found = tuple(option for option in _rounded(side, grid) if _same_network(graph, option))
     return (*found, side) if found else ()
 
 

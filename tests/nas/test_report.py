@@ -94,6 +94,7 @@ def test_front_csv_has_the_columns_of_the_design_smallest_first(result: RunResul
     rows = read_csv(folder / "front.csv")
     assert ",".join(rows[0]) == FRONT_HEADER
     assert [row["id"] for row in rows] == ["c77d01fe25", "0a9be3f7d1", "5d31c8e9b0", "e2a17f604c"]
+    assert rows[0]["input_shape"] == "1x28x28"
     assert int(rows[0]["size_bytes"]) == int(88.1 * KB)
     assert rows[0]["energy_uj"] == ""
     assert float(rows[0]["val_drop"]) == 1.74

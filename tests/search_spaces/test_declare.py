@@ -14,6 +14,8 @@ def test_the_declarations_that_come_along() -> None:
     assert declared() == ["mcu", "mcu-wide", "npu", "width-only"]
     assert load_declaration("mcu") == Declaration(True, 4, 4, True, True, False)
     assert load_declaration("width-only") == Declaration(width=True, depth=False, kernel=False)
+    wide = [name for name in declared() if load_declaration(name).resolution or load_declaration(name).rank]
+    assert wide == ["mcu-wide"]
 
 
 def test_a_file_of_the_users_keeps_defaults_for_what_it_leaves_out(tmp_path: Path) -> None:
@@ -26,6 +28,8 @@ def test_a_file_of_the_users_keeps_defaults_for_what_it_leaves_out(tmp_path: Pat
     ("text", "law"),
     [
         ("widht = true", "unknown key 'widht'.*did you mean 'width'"),
+        ("resolutions = true", "unknown key 'resolutions'.*did you mean 'resolution'"),
+        ("rank = 2", "rank must be true or false, got 2"),
         ("width = 1", "width must be true or false, got 1"),
         ("width_step = 0", "width_step must be a whole number of at least 1, got 0"),
         ("width_min = true", "width_min must be a whole number"),
