@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 
+from search_spaces import factors
 from search_spaces.declare import Declaration
+from search_spaces.from_onnx import parse
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph
+from search_spaces.resolution import at_side
 from search_spaces.space import SearchSpace, derive
+from search_spaces.to_onnx import to_onnx
 from tests import toys
 from tests.search_spaces.mobilenet import mobilenet_v1
 from tests.search_spaces.random_networks import random_network
 from tests.search_spaces.test_space import wide_shortcut
 
 GROWING = Declaration(kernel_growth=True)
+EVERYTHING = Declaration(width_step=1, width_min=1, kernel_growth=True, resolution=True, rank=True)
+
+
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers of the toys' size are large enough to have ranks."""
+    monkeypatch.setattr(factors, "LARGE", 16)
 
 
 def check(space: SearchSpace, genome: Genome, *, rng: np.random.Generator) -> None:
     """A genome's network builds, and what it inherits fits into it."""
-    made = space.apply(genome)
+    made, whole = space.apply(genome), space.apply(space.unfactored(genome))
+    original = at_side(space.graph, made.input_shape[-1]).shapes if len(made.input_shape) == 3 else space.graph.shapes
     assert space.contains(genome)
     assert space.canonical(genome) == genome
     assert space.decode(space.encode(genome)) == genome
     assert space.genome(space.values(genome)) == genome
     assert all(type(value) is int for value in genome.values)
     origins = space.origins(genome)
-    assert origins.keys() == made.shapes.keys()
+    assert origins.keys() == whole.shapes.keys()
+    assert made.shapes.keys() == whole.shapes.keys() | {first for first, _ in space.factors(genome).values()}
+    assert [made.shapes[name] for name in whole.shapes] == list(whole.shapes.values())
+    assert [made.shapes[name] for name in made.outputs] == [space.graph.shapes[name] for name in made.outputs]
     order = {atom.id: rng.permutation(atom.size) for atom in space.channels.atoms}
     kept = {tensor: space.keep(origin, order) for tensor, origin in origins.items()}
     for tensor, origin in origins.items():
         assert len(kept[tensor]) == made.shapes[tensor][0]
         assert len(set(kept[tensor].tolist())) == len(kept[tensor])
-        assert made.shapes[tensor][1:] == space.graph.shapes[origin.tensor][1:]
+        assert made.shapes[tensor][1:] == original[origin.tensor][1:]
         assert kept[tensor].max() < space.graph.shapes[origin.tensor][0]
-    for op in made.ops:
+    for op in whole.ops:
         if op.kind == "add":  # both sides must bring the same channels of the original, or values would be mixed up
             np.testing.assert_array_equal(kept[op.inputs[0]], kept[op.inputs[1]])
         if op.kind in ("relu", "relu6", "sigmoid", "affine", "max_pool", "global_avg_pool", "softmax"):
@@ -45,7 +61,8 @@ def check(space: SearchSpace, genome: Genome, *, rng: np.random.Generator) -> No
             starts = np.cumsum([0, *(space.graph.shapes[origins[name].tensor][0] for name in op.inputs)])
             parts = [start + kept[name] for start, name in zip(starts, op.inputs, strict=False)]
             np.testing.assert_array_equal(kept[op.name], np.concatenate(parts))
-        if op.kind == "conv" and op["groups"] > 1 and op["groups"] == op["out_channels"]:
+        before = space.graph.by_name[op.name]
+        if op.kind == "conv" and before["groups"] > 1 and before["groups"] == before["out_channels"]:
             np.testing.assert_array_equal(kept[op.name], kept[op.inputs[0]])
     assert made.params > 0
 
@@ -73,6 +90,33 @@ def test_random_genomes_of_random_networks_build_and_inherit() -> None:
         for _ in range(10):
             check(space, space.sample(rng=rng), rng=rng)
     assert genes > 1000
+
+
+def test_random_genomes_with_every_gene_build_inherit_and_come_back_from_onnx(small_is_large: None) -> None:
+    rng = np.random.default_rng(3)
+    graphs = [random_network(rng=rng) for _ in range(60)] + [toy[0] for toy in (*toys.toys().values(), toys.modern())]
+    seen: Counter[str] = Counter()
+    for graph in graphs:
+        space = derive(graph, EVERYTHING)
+        assert space.apply(space.original) == graph
+        for _ in range(8):
+            genome = space.sample(rng=rng)
+            for one in (genome, space.mutate(genome, rng=rng)):
+                check(space, one, rng=rng)
+            made = space.apply(genome)
+            assert parse(to_onnx(made, toys.random_weights(made, 0)))[0] == made
+            seen["small"] += made.input_shape != graph.input_shape
+            seen["factored"] += bool(space.factors(genome))
+            seen["less"] += len(made.ops) < len(graph.ops)
+    assert min(seen.values()) > 50
+    assert len(seen) == 3
+
+
+def test_a_space_without_the_new_genes_draws_what_it_always_drew() -> None:
+    """Their chances are drawn only where they are, so that a seed means the same network as before."""
+    plain, more = (derive(toys.chain()[0], Declaration(resolution=on)) for on in (False, True))
+    assert plain.sample(rng=np.random.default_rng(0)).values == (4, 8, 8, 8, 1, 1, 1, 1, 1, 3)
+    assert len(more.genes) == len(plain.genes) + 1
 
 
 def test_thousands_of_random_genomes_of_mobilenet_build_and_spread_over_its_sizes() -> None:
@@ -117,6 +161,21 @@ def walk_through(space: SearchSpace) -> int:
 def test_equal_networks_are_equal_genomes_through_a_whole_space(graph: Graph, networks: int) -> None:
     space = derive(graph, Declaration(width_step=2, width_min=2, kernel=False))
     assert walk_through(space) == networks
+
+
+def test_equal_networks_are_equal_genomes_where_layers_become_two_and_images_smaller(small_is_large: None) -> None:
+    """Of a second layer of up to 8 x 16 weights: a rank of 2 is below 4 x 6, say, and one of 4 below 6 x 14."""
+    net = toys.Sketch(1, 4, 4)
+    net.conv("a", 8, 1)
+    net.conv("b", 16, 1)
+    net.classifier(2)
+    space = derive(net.done(), Declaration(True, 2, 2, depth=False, kernel=False, resolution=True, rank=True))
+    assert [gene.options for gene in space.genes] == [
+        (2, 4, 6, 8), (2, 4, 6, 8, 10, 12, 14, 16), (2, 3, 4), (2, 4, 8),
+    ]  # fmt: skip
+    pairs = [(a, b) for a in (2, 4, 6, 8) for b in range(2, 17, 2)]
+    ranks = sum(1 + (2 * (a + b) < a * b) + (4 * (a + b) < a * b) for a, b in pairs)
+    assert walk_through(space) == 3 * ranks
 
 
 def test_equal_networks_are_equal_genomes_in_random_spaces() -> None:
