@@ -67,6 +67,5 @@ def _filter(size: int, side: int) -> np.ndarray:
     """What each of `side` values takes from each of `size`: `side x size`, float32; rows sum to 1."""
     import torch  # it takes seconds to load, and most runs resize nothing
 
-    lines = torch.eye(size)[None, :, :, None]
-    made = torch.nn.functional.interpolate(lines, (side, 1), mode="bilinear", antialias=True)
-    return np.ascontiguousarray(made[0, :, :, 0].numpy().T)
+    lines = torch.eye(size)[None, None]  # as an image: torch 2.13 gets a width of one pixel wrong
+    return torch.nn.functional.interpolate(lines, (side, size), mode="bilinear", antialias=True)[0, 0].numpy()
