@@ -21,18 +21,26 @@ NETWORKS = HERE / "networks.txt"  # making the list takes minutes; remove it to 
 GIGABYTES = 6
 
 
-def attempt(name: str, seconds: int) -> dict[str, object]:
-    """One network's row, by a child process."""
-    command = [sys.executable, str(HERE / "one.py"), name]
+def child(script: str, name: str, seconds: int) -> dict[str, object]:
+    """What a script prints about one network as JSON, or `why` it does not."""
+    command = [sys.executable, str(HERE / script), name]
     limit = lambda: resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES << 30, GIGABYTES << 30))  # noqa: E731
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, preexec_fn=limit)
     except subprocess.TimeoutExpired:
-        return {"name": name, "why": f"more than {seconds} seconds"}
+        return {"why": f"more than {seconds} seconds"}
     last = (done.stdout.splitlines() or [""])[-1]
     if done.returncode or not last.startswith("{"):
-        return {"name": name, "why": "crashed: " + (done.stderr.splitlines() or ["killed"])[-1][:200]}
+        words = done.stderr.splitlines() or [f"exit code {done.returncode}"]
+        return {"why": "crashed: " + words[-1][:200]}
     return json.loads(last)
+
+
+def attempt(name: str, seconds: int) -> dict[str, object]:
+    """One network's row, by two child processes: the engine's columns and the peer's."""
+    other = child("peer.py", name, seconds)
+    peer = {"torch_pruning": other.get("torch_pruning", False), "torch_pruning_why": other.get("why")}
+    return {"name": name} | child("one.py", name, seconds) | peer
 
 
 def summary(table: pd.DataFrame) -> str:
