@@ -204,6 +204,16 @@ def _resize(op: Op, shape: tuple[int, ...]) -> Run:
     return lambda x: F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
+def _norm(op: Op, shape: tuple[int, ...]) -> Run:
+    axes = {"channels": (1,), "positions": (2, 3), "all": (1, 2, 3)}[op["over"]]
+
+    def run(x: Tensor) -> Tensor:
+        var, mean = torch.var_mean(x, axes, correction=0, keepdim=True)
+        return (x - mean) * torch.rsqrt(var + op["epsilon"])
+
+    return run
+
+
 PLAIN: dict[str, Callable[[Op, tuple[int, ...]], Run]] = {
     "relu": lambda op, shape: torch.relu,
     "relu6": lambda op, shape: F.relu6,
@@ -216,6 +226,7 @@ PLAIN: dict[str, Callable[[Op, tuple[int, ...]], Run]] = {
     "tanh": lambda op, shape: torch.tanh,
     "sigmoid": lambda op, shape: torch.sigmoid,
     "softmax": lambda op, shape: lambda x: torch.softmax(x, 1),
+    "norm": _norm,
     "add": lambda op, shape: torch.add,
     "sub": lambda op, shape: torch.sub,
     "mul": lambda op, shape: torch.mul,

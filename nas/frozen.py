@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.graph import Op
-from search_spaces.onnx_draft import BATCH
+from search_spaces.onnx_draft import BATCH, counts_batch
 
 Given = dict[int, Any]
 """A node's inputs by place: tensors where they are computed or learned, lists of numbers where they are fixed."""
@@ -50,7 +50,7 @@ def run(op: Op, inputs: tuple[Tensor, ...], learned: Mapping[str, Tensor]) -> Te
     count = inputs[0].shape[axis] // times
     given: Given = dict(zip(op["places"], inputs, strict=True))
     for place, shape, values in op["fixed"]:
-        numbers = [_counted(value, count) for value in values]
+        numbers = [value // BATCH * count if counts_batch(value) else value for value in values]
         given[place] = numbers if shape else numbers[0]
     for role, place, shape, repeated in op["learned"]:
         constant = learned[role]
@@ -58,13 +58,6 @@ def run(op: Op, inputs: tuple[Tensor, ...], learned: Mapping[str, Tensor]) -> Te
             constant = constant.expand(*(count if k == repeated else side for k, side in enumerate(shape)))
         given[place] = constant
     return FORWARD[op["operator"]](given, dict(op["settings"]))
-
-
-def _counted(value: float, count: int) -> float:
-    """A number as it is, or the size of a batch in place of its stand-in."""
-    if isinstance(value, int) and 0 < value < BATCH * 10_000 and value % BATCH == 0:
-        return value // BATCH * count
-    return value
 
 
 def _tensor(value: Any, like: Tensor) -> Tensor:
@@ -310,6 +303,7 @@ FORWARD: dict[str, Forward] = {
     "Squeeze": _squeeze,
     "Sub": _two(torch.sub),
     "Tanh": _one(torch.tanh),
+    "Tile": lambda given, settings: given[0].repeat(given[1]),
     "Transpose": lambda given, settings: given[0].permute(settings["perm"]),
     "Unsqueeze": _unsqueeze,
 }

@@ -15,27 +15,15 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from search_spaces import onnx_fold, onnx_frozen
 from search_spaces.errors import EngineError, ModelError, UnsupportedOp
 from search_spaces.graph import Graph, Shape
+from search_spaces.onnx_constants import COMPUTABLE, LARGEST, compute
 from search_spaces.onnx_draft import Draft, Node, View
 from search_spaces.onnx_nodes import RULES, advice
 from search_spaces.onnx_windows import SERIES
 from search_spaces.to_onnx import AS_WRITTEN
-
-# Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
-# without inputs may be random.
-_COMPUTABLE = {
-    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "Expand"),
-    *("Flatten", "Floor"),
-    *("Gather", "Greater", "Identity", "Less", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Pow", "Range"),
-    *("ReduceProd", "Reshape", "ScatterND", "Shape", "Slice", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile"),
-    *("Transpose", "Unsqueeze", "Where"),
-    *("Clip", "Cos", "CumSum", "Erf", "Exp", "Gemm", "LayerNormalization", "Log", "OneHot", "Reciprocal", "ReduceMean"),
-    *("ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Tanh", "Trilu"),
-}
 
 # What reading a damaged node may raise: missing attributes, inputs of another type, sizes that do not fit.
 _DAMAGE = (
@@ -50,8 +38,6 @@ _DAMAGE = (
 )
 
 _BROADCAST = {"Add", "Sub", "Mul"}
-
-LARGEST = 2**28  # elements of one tensor of one sample; no network for a device comes near it
 
 _WINDOWS = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
 
@@ -127,37 +113,18 @@ def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Gra
     draft = _start(model.graph, input_shape)
     for proto in model.graph.node:
         node = _node(proto)
-        if node.kind == "Shape" and node.inputs[0] in draft.views:
+        if node.kind == "Shape" and (node.inputs[0] in draft.views or node.inputs[0] in draft.repeated):
             sides = onnx_frozen.full_shape(draft, node.inputs[0])
             sides = sides[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
             draft.constants[node.outputs[0]] = np.array(sides, np.int64)
         elif node.kind == "Constant":
             draft.constants[node.outputs[0]] = np.asarray(next(iter(node.attrs.values())))
-        elif node.kind in _COMPUTABLE and all(name in draft.constants for name in node.inputs if name):
-            _check_size(draft, node)
-            feeds = {name: draft.constants[name] for name in node.inputs if name}
-            results = ReferenceEvaluator(proto, opsets={"": opset}).run(None, feeds)
-            draft.constants.update(zip(node.outputs, (np.asarray(result) for result in results), strict=True))
+        elif node.kind in COMPUTABLE and all(name in draft.constants for name in node.inputs if name):
+            compute(draft, node, proto, opset)
         else:
             _read(draft, node, opset)
     as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
     return _finish(draft, as_written)
-
-
-def _check_size(draft: Draft, node: Node) -> None:
-    """Refuses a constant that would fill the memory, before it is made."""
-    given = [draft.constants[name] for name in node.inputs if name]
-    count = 0.0
-    if node.kind == "ConstantOfShape":
-        count = float(np.prod(given[0].astype(np.float64)))
-    elif node.kind in ("Expand", "Tile"):
-        count = float(np.prod(np.maximum(given[1], 1).astype(np.float64))) * (
-            given[0].size if node.kind == "Tile" else 1
-        )
-    elif node.kind == "Range":
-        count = abs(float(given[1]) - float(given[0])) / max(abs(float(given[2])), 1e-9)
-    if count > LARGEST:
-        node.refuse(f"it makes a constant of {count:.0f} numbers, at most {LARGEST} are supported")
 
 
 def _read(draft: Draft, node: Node, opset: int) -> None:
@@ -199,7 +166,7 @@ def _known_operators(model: onnx.ModelProto) -> None:
         if proto.domain not in ("", "ai.onnx"):
             if (proto.domain, proto.op_type) not in local:
                 _node(proto).refuse(f"operators of the domain {proto.domain!r} have no rule; export with standard ones")
-        elif proto.op_type not in RULES and proto.op_type not in _COMPUTABLE | onnx_frozen.OPERATORS | {"Constant"}:
+        elif proto.op_type not in RULES and proto.op_type not in COMPUTABLE | onnx_frozen.OPERATORS | {"Constant"}:
             _node(proto).refuse(advice(proto.op_type))
 
 
@@ -248,6 +215,12 @@ def _start(body: onnx.GraphProto, input_shape: Shape | None) -> Draft:
     return Draft(image.name, wanted, outputs, batch, constants)
 
 
+def _names_of_turned(draft: Draft) -> dict[str, str]:
+    """Operators that a file computes with the channels last, and what their outputs are called once turned back."""
+    turned = {op.name for op in draft.ops if op.name in draft.views and not draft.is_plain(draft.views[op.name])}
+    return {v.tensor: name for name, v in draft.views.items() if v.tensor in turned and draft.is_plain(v)}
+
+
 def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray]]:
     """Folds the draft, names the outputs as the file does, and rounds the weights to float32."""
     for name in draft.outputs:
@@ -268,6 +241,8 @@ def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray
         onnx_fold.fold_ahead(draft, ends())
     onnx_frozen.settle(draft)
     names = {op.name: op.name for op in draft.ops}
+    if as_written:
+        names |= _names_of_turned(draft)
     for name in draft.outputs:
         tensor = draft.views[name].tensor
         if tensor in names and name not in names and tensor not in draft.outputs:

@@ -62,7 +62,7 @@ def pointwise(draft: Draft, node: Node) -> None:
 
 def leaky_relu(draft: Draft, node: Node) -> None:
     """LeakyRelu: the slope below 0."""
-    draft.emit_like(node, draft.view(node), "leaky_relu", slope=float(node.attrs.get("alpha", 0.01)))
+    draft.emit_like(node, draft.view(node), "leaky_relu", slope=float(np.float32(node.attrs.get("alpha", 0.01))))
 
 
 def elu(draft: Draft, node: Node) -> None:

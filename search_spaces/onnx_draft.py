@@ -8,6 +8,7 @@ values change or where the graph has a word for it (`flatten`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,6 +20,11 @@ from search_spaces.graph import Op, Shape
 # Stands for the batch size where a file computes with shapes; a prime, so that no product or quotient of true sides
 # is taken for it.
 BATCH = 10_007
+
+
+def counts_batch(value: object) -> bool:
+    """Is it a whole number that stands for some times the batch size?"""
+    return isinstance(value, int | np.integer) and bool(0 < value < BATCH * 10_000 and value % BATCH == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class View:
         columns: of a flat tensor whose features stand in another order than the graph's: entry `j` is the place in
             the graph tensor of ONNX feature `j`.
         groups: of a map whose channels stand apart as groups x members, the first half of a channel shuffle, the
-            number of groups; negative once those two axes are swapped, else 0.
+            number of groups; negative once those two axes are swapped. 1 where the whole map is one group, 1 x all, as
+            a group norm has it; else 0.
     """
 
     tensor: str
@@ -63,6 +70,7 @@ class Draft:
         input, input_shape, outputs: the file's, as ONNX names; a transposed input changes the shape.
         batch: the batch size where the file fixes one.
         constants: ONNX name to value: initializers and everything computed from constants alone.
+        repeated: of a constant that is the same for every sample, the batch axis, along which it is held for one.
         views: ONNX name to what it stands for.
         shapes: graph tensor to shape.
         ops: in order; the kind `pad` exists here only and is folded away before the end.
@@ -76,6 +84,7 @@ class Draft:
     outputs: tuple[str, ...]
     batch: int | None
     constants: dict[str, np.ndarray]
+    repeated: dict[str, int] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
@@ -107,6 +116,17 @@ class Draft:
             return node.attrs[name]
         return self.constant(node, place, name).tolist() if self.has(node, place) else default
 
+    def norm(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
+        """Scale and shift of a BatchNormalization's channels."""
+        if node.attrs.get("training_mode", 0):
+            node.refuse("it is in training mode; export the model in eval mode")
+        gamma, beta, mean, variance = (
+            self.constant(node, place, what)
+            for place, what in enumerate(("scale", "bias", "mean", "variance"), start=1)
+        )
+        scale = gamma / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
+        return scale, beta - mean * scale
+
     def view(self, node: Node, place: int = 0) -> View:
         """What an input stands for; refuses a constant."""
         name = node.inputs[place] if place < len(node.inputs) else ""
@@ -133,8 +153,8 @@ class Draft:
     def sides(self, view: View) -> Shape:
         """The ONNX shape of a view, without the batch axis."""
         sides = tuple(self.shapes[view.tensor][axis] for axis in view.order)
-        if not view.groups:
-            return sides
+        if view.groups in (0, 1):
+            return (1, prod(sides)) if view.groups else sides
         halves = abs(view.groups), sides[0] // abs(view.groups)
         return (*(halves if view.groups > 0 else halves[::-1]), *sides[1:])
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from search_spaces import ops
 from search_spaces.errors import ModelError
 from search_spaces.graph import Op, Shape
-from search_spaces.onnx_draft import BATCH, Draft, Node, View
+from search_spaces.onnx_draft import BATCH, Draft, Node, View, counts_batch
 
 Template = tuple[int, ...]
 
@@ -28,7 +28,7 @@ OPERATORS = frozenset({
     *("LayerNormalization", "LeakyRelu", "Log", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "Pad", "Pow", "PRelu"),
     *("Reciprocal", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Sigmoid", "Slice"),
     *("Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
-    *("GlobalAveragePool", "Resize"),
+    *("BatchNormalization", "GlobalAveragePool", "Resize", "Tile"),
 })  # fmt: skip
 
 _AXES_AS_INPUT = frozenset({"ReduceSum", "Squeeze", "Unsqueeze"})  # in the opset that `to_onnx` writes
@@ -59,6 +59,8 @@ def keep(draft: Draft, node: Node, opset: int) -> None:
         node.refuse("before opset 13 a Softmax flattens its axes; export with opset 13 or newer")
     if node.kind == "Split":
         return _split(draft, node, opset)
+    if node.kind == "BatchNormalization":
+        return _batch_norm(draft, node, opset)
     _check_window(node)
     if node.kind == "Squeeze" and "axes" not in node.attrs and len(node.inputs) < 2:
         node.refuse("the axes to drop must be named, else a batch of one would lose its axis")
@@ -69,20 +71,9 @@ def keep(draft: Draft, node: Node, opset: int) -> None:
         name = draft.fresh(f"{node.outputs[0]}.axes")
         draft.constants[name] = np.array(attrs.pop("axes"), np.int64)
         inputs = [inputs[0], name]
-    last = node.kind == "LayerNormalization" and _channels_last(draft, inputs[0])
+    if node.kind == "Resize" and len(inputs) > 3 and inputs[3]:
+        inputs = [inputs[0], "", _scales(draft, node)]
     _append(draft, Node(node.kind, node.label, tuple(inputs), node.outputs[:1], attrs), opset)
-    if last:  # linear layers behind it are then 1x1 convolutions
-        made = draft.views[node.outputs[0]].tensor
-        height, width, channels = draft.shapes[made]
-        settings, template = (("perm", (0, 3, 1, 2)),), (-1, channels, height, width)
-        back = _kept(draft, draft.fresh(f"{made}.back"), "Transpose", made, settings, (), template)
-        draft.views[node.outputs[0]] = View(back, (1, 2, 0))
-        draft.held[node.outputs[0]] = made
-
-
-def _channels_last(draft: Draft, name: str) -> bool:
-    view = draft.views.get(name)
-    return view is not None and view.order == (1, 2, 0) and len(draft.shapes[view.tensor]) == 3
 
 
 def _check_window(node: Node) -> None:
@@ -127,6 +118,31 @@ def _split(draft: Draft, node: Node, opset: int) -> None:
         start += part
 
 
+def _batch_norm(draft: Draft, node: Node, opset: int) -> None:
+    """Of a tensor whose batch axis is not simply its first: a Mul and an Add of its channels, the second axis."""
+    scale, shift = draft.norm(node)
+    sides = (-1, *(1,) * (len(full_shape(draft, node.inputs[0])) - 2))
+    names = [draft.fresh(f"{node.outputs[0]}.{part}") for part in ("scale", "shift", "scaled")]
+    for name, values in zip(names, (scale, shift), strict=False):
+        draft.constants[name] = values.reshape(sides)
+    _append(draft, Node("Mul", node.label, (node.inputs[0], names[0]), (names[2],), {}), opset)
+    _append(draft, Node("Add", node.label, (names[2], names[1]), node.outputs[:1], {}), opset)
+
+
+def _scales(draft: Draft, node: Node) -> str:
+    """The name of a Resize's factors in place of its sizes, which count the batch: the least float32 that give them."""
+    wanted = draft.constant(node, 3, "sizes").tolist()
+    scales = []
+    for size, before in zip(wanted, full_shape(draft, node.inputs[0]), strict=True):
+        scale = np.float32(size / before)
+        while np.floor(scale * np.float32(before)) < size:
+            scale = np.nextafter(scale, np.float32(np.inf))
+        scales.append(scale)
+    name = draft.fresh(f"{node.outputs[0]}.scales")
+    draft.constants[name] = np.array(scales, np.float32)
+    return name
+
+
 def _append(draft: Draft, node: Node, opset: int) -> None:
     places, sources, fixed, learned = [], [], [], []
     values: dict[str, np.ndarray] = {}
@@ -136,13 +152,16 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
         if name not in draft.constants:
             places.append(place)
             sources.append(materialised(draft, node, name))
-        elif _is_learned(node, draft.constants[name]):
-            array, axis = _without_batch(node, draft.constants[name])
+        elif _is_learned(draft, node, name):
+            array, axis = draft.constants[name], draft.repeated.get(name, -1)
+            if axis >= 0 and array.shape[axis] > 1:
+                node.refuse("a constant that is repeated for every sample must be one row of it")
             learned.append((f"c{place}", place, array.shape, axis))
             values[f"c{place}"] = array.astype(np.float64)
         else:
             array = draft.constants[name]
-            if node.kind not in _TAKES_BATCH and array.dtype.kind == "i" and any(map(_counts_batch, array.flat)):
+            counted = node.kind not in _TAKES_BATCH and array.dtype.kind == "i" and any(map(counts_batch, array.flat))
+            if counted or name in draft.repeated:
                 node.refuse("it computes with the size of the batch, which has no rule")
             fixed.append((place, array.shape, tuple(array.ravel().tolist())))
     if not sources:
@@ -151,6 +170,8 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
     if node.kind == "Reshape":  # with its -1 and 0 worked out
         sides = tuple(-side * BATCH if side < 0 else side for side in template)
         fixed = [(1, (len(sides),), sides)]
+    elif node.kind == "Expand":  # what is computed has all samples already
+        fixed = [(1, shape, tuple(1 if counts_batch(v) else v for v in values)) for _, shape, values in fixed]
     first = _template(full_shape(draft, node.inputs[places[0]]))
     axis = next(k for k, side in enumerate(first) if side < 0)
     name = draft.fresh(node.outputs[0])
@@ -173,9 +194,10 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
     draft.show(node.outputs[0], name)
 
 
-def _is_learned(node: Node, constant: np.ndarray) -> bool:
+def _is_learned(draft: Draft, node: Node, name: str) -> bool:
     """Single numbers are settings as well, except where an operator takes tensors alone."""
-    enough = constant.size > 1 or (constant.ndim > 0 and node.kind in _TENSORS)
+    constant = draft.constants[name]
+    enough = constant.size > 1 or name in draft.repeated or (constant.ndim > 0 and node.kind in _TENSORS)
     return node.kind in _LEARNS and constant.dtype.kind == "f" and enough
 
 
@@ -208,6 +230,11 @@ def materialised(draft: Draft, node: Node, name: str) -> str:
 def _set_apart(draft: Draft, name: str, view: View) -> str:
     """Channels as groups x members, or as members x groups."""
     made = f"{name}.turned" if name in draft.shapes else name
+    if view.groups == 1:
+        both = draft.sides(view)
+        fixed = ((1, (3,), (BATCH, *both)),)
+        draft.held[name] = _kept(draft, made, "Reshape", view.tensor, (), fixed, (-1, *both))
+        return draft.held[name]
     members, groups, *sides = draft.sides(view)
     if view.groups > 0:
         members, groups = groups, members
@@ -246,7 +273,8 @@ def _kept(
 def full_shape(draft: Draft, name: str) -> Shape:
     """The ONNX shape of a name, with `BATCH` for the batch."""
     if name in draft.constants:
-        return draft.constants[name].shape
+        sides, batch = draft.constants[name].shape, draft.repeated.get(name)
+        return tuple(side * BATCH if axis == batch else side for axis, side in enumerate(sides))
     view = draft.views[name]
     template = draft.templates.get(view.tensor)
     if template is not None and not is_simple(template):
@@ -255,22 +283,7 @@ def full_shape(draft: Draft, name: str) -> Shape:
 
 
 def _template(shape: Iterable[int]) -> Template:
-    return tuple(-(side // BATCH) if _counts_batch(side) else side for side in shape)
-
-
-def _counts_batch(value: int) -> bool:
-    return bool(0 < value < BATCH * 10_000 and value % BATCH == 0)
-
-
-def _without_batch(node: Node, array: np.ndarray) -> tuple[np.ndarray, int]:
-    """A constant that was repeated for every sample of a batch, once, and that axis; -1 for any other constant."""
-    for axis, side in enumerate(array.shape):
-        if side == BATCH:
-            first = array.take([0], axis)
-            if not (array == first).all():
-                node.refuse("a constant differs from sample to sample")
-            return first, axis
-    return array, -1
+    return tuple(-(side // BATCH) if counts_batch(side) else side for side in shape)
 
 
 def _plain(value: Any) -> Any:
@@ -286,7 +299,7 @@ def _inferred(draft: Draft, node: Node, opset: int) -> Template:
     """The template of the node's output, by ONNX's own shape inference."""
     inputs, constants = [], []
     for name in dict.fromkeys(name for name in node.inputs if name):
-        if name in draft.constants:
+        if name in draft.constants and not _is_learned(draft, node, name):
             constants.append(numpy_helper.from_array(np.asarray(draft.constants[name]), name))
         else:
             inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, full_shape(draft, name)))

@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from search_spaces import onnx_activations, onnx_views, onnx_windows
+from search_spaces import onnx_activations, onnx_norms, onnx_views, onnx_windows
 from search_spaces import onnx_functions as functions
 from search_spaces.onnx_draft import Draft, Node, View
 
@@ -129,13 +129,8 @@ def arithmetic(draft: Draft, node: Node) -> None:
 
 def batch_norm(draft: Draft, node: Node) -> None:
     """https://arxiv.org/abs/1502.03167 with fixed statistics: gamma (x - mean) / sqrt(variance + epsilon) + beta."""
-    if node.attrs.get("training_mode", 0):
-        node.refuse("it is in training mode; export the model in eval mode")
-    gamma, beta, mean, variance = (
-        draft.constant(node, place, what) for place, what in enumerate(("scale", "bias", "mean", "variance"), start=1)
-    )
-    scale = gamma / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
-    draft.emit_like(node, draft.view(node), "affine", weight=scale, bias=beta - mean * scale)
+    scale, shift = draft.norm(node)
+    draft.emit_like(node, draft.view(node), "affine", weight=scale, bias=shift)
 
 
 def concat(draft: Draft, node: Node) -> None:
@@ -252,6 +247,8 @@ RULES: dict[str, Rule] = {
     "Conv": onnx_windows.conv,
     "Flatten": onnx_views.flatten,
     "Gemm": gemm,
+    "InstanceNormalization": onnx_norms.instance_norm,
+    "LayerNormalization": onnx_norms.layer_norm,
     "MatMul": matmul,
     "Pad": onnx_windows.pad,
     "ReduceMean": onnx_windows.reduce_mean,

@@ -73,7 +73,7 @@ def transpose(draft: Draft, node: Node) -> None:
     view = draft.view(node)
     if view.groups:
         rank = len(view.order) + 2
-        if view.groups < 0 or tuple(node.attrs.get("perm", ())) != (0, 2, 1, *range(3, rank)):
+        if view.groups < 2 or tuple(node.attrs.get("perm", ())) != (0, 2, 1, *range(3, rank)):
             node.refuse("of channels that stand apart in groups only these two axes can be swapped (a channel shuffle)")
         return draft.alias(node, replace(view, groups=-view.groups))
     perm = tuple(node.attrs.get("perm", range(len(view.order), -1, -1)))
@@ -106,8 +106,9 @@ def change_sides(draft: Draft, node: Node, view: View, sides: Sequence[int]) -> 
 
 
 def _in_groups(now: Shape, sides: Shape) -> bool:
-    """Do `sides` set the channels of a map apart as groups x members?"""
-    return len(now) > 1 and sides[2:] == now[1:] and min(sides[:2]) > 1
+    """Do `sides` set the channels of a map apart as groups x members, or make all of it one group?"""
+    apart = len(now) > 1 and sides[2:] == now[1:] and min(sides[:2]) > 1
+    return apart or (len(now) == 3 and max(now[1:]) > 1 and sides == (1, prod(now)))
 
 
 def _shuffle(draft: Draft, node: Node, view: View, sides: Shape) -> None:
@@ -120,7 +121,7 @@ def _shuffle(draft: Draft, node: Node, view: View, sides: Shape) -> None:
     elif sides == shape:
         draft.alias(node, replace(view, groups=0))
     else:
-        node.refuse(f"channels that stand apart in groups can only be shuffled, got {draft.sides(view)} to {sides}")
+        node.refuse(f"channels that stand apart can only be shuffled or normed, got {draft.sides(view)} to {sides}")
 
 
 def _unit_axes(draft: Draft, node: Node, view: View, sides: Shape) -> None:

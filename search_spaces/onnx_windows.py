@@ -46,7 +46,7 @@ def _pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair =
     return low[0], low[1], high[0], high[1]
 
 
-def _map(draft: Draft, node: Node) -> tuple[View, Shape]:
+def of_map(draft: Draft, node: Node) -> tuple[View, Shape]:
     """The first input and its shape, channels x height x width; a series, channels x length, has height 1."""
     view = draft.view(node)
     shape = draft.shapes[view.tensor]
@@ -62,7 +62,7 @@ def conv(draft: Draft, node: Node) -> None:
     weight = draft.constant(node, 1, "weight")
     if weight.ndim not in (3, 4):
         node.refuse(f"only 1-D and 2-D convolutions are supported, got {weight.ndim - 2}-D")
-    view, shape = _map(draft, node)
+    view, shape = of_map(draft, node)
     if (weight.ndim == 3) != (len(view.order) == 2):
         node.refuse(f"its weights have {weight.ndim - 2} spatial axes, its input {draft.sides(view)} has others")
     weight = weight[:, :, None] if weight.ndim == 3 else weight
@@ -87,7 +87,7 @@ def conv(draft: Draft, node: Node) -> None:
 
 def pool(draft: Draft, node: Node) -> None:
     """MaxPool and AveragePool; the padding of an average pool is not counted."""
-    view, shape = _map(draft, node)
+    view, shape = of_map(draft, node)
     kernel = _pair(node.attrs["kernel_shape"], node, "kernel")
     stride = _pair(node.attrs.get("strides", (1,) * (len(view.order) - 1)), node, "strides")
     if set(node.attrs.get("dilations", (1, 1))) != {1}:
@@ -118,7 +118,7 @@ def _last_window(size: int, kernel: int, stride: int, low: int, high: int) -> in
 
 def global_pool(draft: Draft, node: Node) -> None:
     """GlobalAveragePool, and GlobalMaxPool as a max pool of the map's size."""
-    view, shape = _map(draft, node)
+    view, shape = of_map(draft, node)
     if node.kind == "GlobalAveragePool":
         draft.emit_like(node, view, "global_avg_pool")
     else:
@@ -146,7 +146,7 @@ def reduce_mean(draft: Draft, node: Node) -> None:
 
 def pad(draft: Draft, node: Node) -> None:
     """A `pad`, which the convolution behind it may take over."""
-    view, _ = _map(draft, node)
+    view, _ = of_map(draft, node)
     mode = node.attrs.get("mode", b"constant").decode()
     value = float(np.asarray(draft.setting(node, "value", 2, 0.0)))
     if mode != "constant" or value != 0:
@@ -167,7 +167,7 @@ def pad(draft: Draft, node: Node) -> None:
 
 def resize(draft: Draft, node: Node) -> None:
     """Resize and Upsample to a whole multiple: nearest, or linear by half pixels."""
-    view, shape = _map(draft, node)
+    view, shape = of_map(draft, node)
     old = node.kind == "Upsample" or len(node.inputs) == 2  # before opset 11: data, scales
     if not old and draft.has(node, 3):
         target = [int(side) for side in draft.constant(node, 3, "sizes")][2:]

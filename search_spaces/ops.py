@@ -173,6 +173,7 @@ KINDS: dict[str, Kind] = {
     "sigmoid": _pointwise(),
     "tanh": _pointwise(),
     "softmax": Kind((), _same, _none, _no_macs),
+    "norm": Kind(("epsilon", "over"), _same, _none, _no_macs),
     "add": Kind((), _elementwise, _none, _no_macs),
     "sub": Kind((), _elementwise, _none, _no_macs),
     "mul": Kind((), _elementwise, _none, _no_macs),

@@ -1,4 +1,4 @@
-"""Graph and weights to a float32 ONNX model, one node an operator (three for a shuffle): the way out of the door.
+"""Graph and weights to a float32 ONNX model, the way out: one node an operator, three for a shuffle or a norm.
 
 Node outputs are named as the operators, so `from_onnx.parse` finds the same graph again. An affine operator is written
 as a BatchNormalization of mean 0 and variance 1.
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Shape, Weights
-from search_spaces.onnx_draft import BATCH
+from search_spaces.onnx_draft import counts_batch
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows opset 17, so that older runtimes read the file too
@@ -86,14 +86,17 @@ def _kept(
     inputs = dict(zip(op["places"], op.inputs, strict=True))
     nodes = []
     for place, shape, values in op["fixed"]:
-        inputs[place] = constant(f"{op.name}.fixed{place}", np.array(_any_batch(op, values)).reshape(shape))
+        values = [-1 if counts_batch(value) else value for value in values]  # of a Reshape, for a batch of any size
+        inputs[place] = constant(f"{op.name}.fixed{place}", np.array(values).reshape(shape))
     for role, place, shape, axis in op["learned"]:
         inputs[place] = constant(f"{op.name}.{role}", weights[f"{op.name}.{role}"])
         if axis >= 0:
             names = [fresh(f"{op.name}.{part}{place}") for part in ("shape", "count", "sides", "repeated")]
             zero = constant(f"{op.name}.first{place}", np.array([0]))
-            parts = [constant(f"{op.name}.side{place}_{k}", np.array([side])) for k, side in enumerate(shape)]
-            parts[axis] = names[1]
+            parts = [
+                names[1] if k == axis else constant(f"{op.name}.side{place}_{k}", np.array([side]))
+                for k, side in enumerate(shape)
+            ]
             nodes += [
                 helper.make_node("Shape", [source], [names[0]]),
                 helper.make_node("Gather", [names[0], zero], [names[1]], axis=0),
@@ -108,11 +111,33 @@ def _kept(
     return [*nodes, helper.make_node(op["operator"], given, [op.name], name=op.name, **settings)]
 
 
-def _any_batch(op: Op, values: tuple[float, ...]) -> list[float]:
-    """Integers that count the batch, so that they hold for any: -1 in a Reshape, 1 where an Expand repeats nothing."""
-    free = -1 if op["operator"] == "Reshape" else 1
-    counts = [isinstance(value, int) and 0 < value < BATCH * 10_000 and value % BATCH == 0 for value in values]
-    return [free if counted else value for counted, value in zip(counts, values, strict=True)]
+def _norm(
+    op: Op, shape: Shape, constant: Callable[[str, np.ndarray], str], fresh: Callable[[str], str]
+) -> list[onnx.NodeProto]:
+    """A norm with a scale of 1: of channels with these turned last, of all of a map with it as one channel."""
+    size = 1 if op["over"] == "all" else shape[0]
+    scale, source, settings = constant(f"{op.name}.ones", np.ones(size)), op.inputs[0], {"epsilon": op["epsilon"]}
+    if op["over"] == "channels" and len(shape) == 1:
+        return [helper.make_node("LayerNormalization", [source, scale], [op.name], name=op.name, axis=-1, **settings)]
+    before, after, rank = fresh(f"{op.name}.before"), fresh(f"{op.name}.after"), len(shape) + 1
+    if op["over"] == "channels":
+        return [
+            helper.make_node("Transpose", [source], [before], name=before, perm=[0, *range(2, rank), 1]),
+            helper.make_node("LayerNormalization", [before, scale], [after], name=after, axis=-1, **settings),
+            helper.make_node("Transpose", [after], [op.name], name=op.name, perm=[0, rank - 1, *range(1, rank - 1)]),
+        ]
+    shift = constant(f"{op.name}.zeros", np.zeros(size))
+    if op["over"] == "positions":
+        given = [source, scale, shift]
+        return [helper.make_node("InstanceNormalization", given, [op.name], name=op.name, **settings)]
+    flat, whole = (
+        constant(f"{op.name}.{what}", np.array([0, *sides])) for what, sides in (("flat", (1, -1)), ("shape", shape))
+    )
+    return [
+        helper.make_node("Reshape", [source, flat], [before], name=before),
+        helper.make_node("InstanceNormalization", [before, scale, shift], [after], name=after, **settings),
+        helper.make_node("Reshape", [after, whole], [op.name], name=op.name),
+    ]
 
 
 def _shuffle(
@@ -129,6 +154,9 @@ def _shuffle(
         helper.make_node("Transpose", [split], [swapped], name=swapped, perm=order),
         helper.make_node("Reshape", [swapped, whole], [op.name], name=op.name),
     ]
+
+
+_SEVERAL = {"norm": _norm, "shuffle": _shuffle}
 
 
 def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
@@ -182,8 +210,8 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
         if op.kind == "onnx":
             nodes += _kept(op, graph.input, weights, constant, fresh, GELU_OPSET if late else OPSET)
             continue
-        if op.kind == "shuffle":
-            nodes += _shuffle(op, graph.shapes[op.name], constant, fresh)
+        if op.kind in _SEVERAL:
+            nodes += _SEVERAL[op.kind](op, graph.shapes[op.name], constant, fresh)
             continue
         node_type, attrs = NODES[op.kind](op)
         nodes.append(helper.make_node(node_type, [*op.inputs, *extra], [op.name], name=op.name, **attrs))

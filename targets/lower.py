@@ -275,6 +275,7 @@ _RULES: dict[str, Callable[[Lowering, Op], None]] = {
     "hard_swish": _function,
     "tanh": _function,
     "gelu": _no_kernel,
+    "norm": _no_kernel,
     "elu": _no_kernel,
     "softplus": _no_kernel,
     "onnx": _no_kernel,

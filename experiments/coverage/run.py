@@ -1,6 +1,6 @@
 """Which networks does the engine understand? Every torchvision classifier and the smallest of every timm family.
 
-    python experiments/coverage/run.py [--names timm:resnet10t ...] [--seconds 240] [--workers 2]
+    python experiments/coverage/run.py [--names timm:resnet10t ...] [--seconds 240] [--workers 2] [--again]
 
 Needs `pip install -e '.[zoo]'`. Every network is made without trained weights, exported once, and tried in a process of
 its own with limits of time and memory. Resumable: rows of `coverage.csv` are kept. See the README for the columns.
@@ -36,10 +36,12 @@ def child(script: str, name: str, seconds: int) -> dict[str, object]:
     return json.loads(last)
 
 
-def attempt(name: str, seconds: int) -> dict[str, object]:
-    """One network's row, by two child processes: the engine's columns and the peer's."""
-    other = child("peer.py", name, seconds)
-    peer = {"torch_pruning": other.get("torch_pruning", False), "torch_pruning_why": other.get("why")}
+def attempt(name: str, seconds: int, before: dict[str, object] | None) -> dict[str, object]:
+    """One network's row, by two child processes: the engine's columns, and the peer's unless they are known."""
+    if before is None:
+        other = child("peer.py", name, seconds)
+        before = {"torch_pruning": other.get("torch_pruning", False), "torch_pruning_why": other.get("why")}
+    peer = {column: before[column] for column in ("torch_pruning", "torch_pruning_why")}
     return {"name": name} | child("one.py", name, seconds) | peer
 
 
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--names", nargs="*")
     parser.add_argument("--seconds", type=int, default=240)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--again", action="store_true", help="measure the engine anew; the peer's columns stay")
     parser.add_argument("--out", type=Path, default=HERE / "coverage.csv")
     args = parser.parse_args()
     if args.names is None:
@@ -68,14 +71,14 @@ def main() -> None:
         if not NETWORKS.exists():
             NETWORKS.write_text("\n".join(zoo.names()) + "\n")
         args.names = NETWORKS.read_text().split()
-    rows = pd.read_csv(args.out).to_dict("records") if args.out.exists() else []
-    known = {row["name"] for row in rows}
+    rows = {row["name"]: row for row in pd.read_csv(args.out).to_dict("records")} if args.out.exists() else {}
+    wanted = [name for name in args.names if args.again or name not in rows]
     with ThreadPoolExecutor(args.workers) as pool:
-        for row in pool.map(lambda name: attempt(name, args.seconds), [n for n in args.names if n not in known]):
-            rows.append(row)
-            pd.DataFrame(rows).to_csv(args.out, index=False)
+        for row in pool.map(lambda name: attempt(name, args.seconds, rows.get(name)), wanted):
+            rows[row["name"]] = row
+            pd.DataFrame(rows.values()).to_csv(args.out, index=False)
             print(row["name"], "passes" if row.get("passes") else row.get("why", ""), flush=True)
-    print(summary(pd.DataFrame(rows)))
+    print(summary(pd.DataFrame(rows.values())))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,99 @@
+"""Constants of an ONNX file: what depends on constants alone is computed, with ONNX's own reference implementation.
+
+A constant that a file repeats for every sample of a batch is kept once, with a note of the axis. So that no row is
+missed that differs, it is computed for one sample and for two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from search_spaces.onnx_draft import BATCH, Draft, Node, counts_batch
+
+# Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
+# without inputs may be random.
+COMPUTABLE = frozenset({
+    *("Abs", "Add", "And", "BatchNormalization", "Cast", "Ceil", "Concat", "ConstantOfShape", "Conv"),
+    *("DequantizeLinear", "Div", "Einsum"),
+    *("Equal", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater", "GreaterOrEqual"),
+    *("Identity", "Less", "LessOrEqual", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pad", "Pow"),
+    *("Range", "ReduceMax", "ReduceMin", "ReduceProd", "Reshape", "Resize", "ScatterND", "Shape", "Slice", "Split"),
+    *("Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Unsqueeze", "Where"),
+    *("Clip", "Cos", "CumSum", "Erf", "Exp", "Gemm", "LayerNormalization", "Log", "OneHot", "Reciprocal", "ReduceMean"),
+    *("ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Tanh", "Trilu"),
+})  # fmt: skip
+
+LARGEST = 2**28  # elements of one tensor of one sample; no network for a device comes near it
+
+_REPEATING = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})
+
+
+def compute(draft: Draft, node: Node, proto: onnx.NodeProto, opset: int) -> None:
+    """Adds the node's outputs to the constants.
+
+    Raises:
+        UnsupportedOp: a result is too large, or differs from sample to sample.
+    """
+    given = {name: draft.constants[name] for name in node.inputs if name}
+    counted = node.kind in _REPEATING and any(counts_batch(v) for a in given.values() for v in a.flat)
+    evaluator = ReferenceEvaluator(proto, opsets={"": opset})
+
+    def results(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        _check_size(node, [feeds[name] for name in node.inputs if name])
+        return [np.asarray(result) for result in evaluator.run(None, feeds)]
+
+    if not counted and draft.repeated.keys().isdisjoint(given):
+        draft.constants.update(zip(node.outputs, results(given), strict=True))
+        return
+    one, two = (results({name: _for_samples(draft, name, n) for name in given}) for n in (1, 2))
+    for name, first, second in zip(node.outputs, one, two, strict=True):
+        axis = _batch_axis(node, first, second)
+        draft.constants[name] = first
+        if axis is not None:
+            draft.repeated[name] = axis
+
+
+def _for_samples(draft: Draft, name: str, count: int) -> np.ndarray:
+    """A constant as it is in a batch of so many samples."""
+    values = draft.constants[name]
+    if name in draft.repeated:
+        values = np.concatenate([values] * count, axis=draft.repeated[name])
+    if values.dtype.kind != "i":
+        return values
+    counts = np.vectorize(counts_batch, otypes=[bool])(values)
+    return np.where(counts, values // BATCH * count, values).astype(values.dtype)
+
+
+def _batch_axis(node: Node, one: np.ndarray, two: np.ndarray) -> int | None:
+    """Along which axis the result for two samples repeats that for one; None where they are the same."""
+    if _same(one, two):
+        return None
+    grown = [axis for axis, (a, b) in enumerate(zip(one.shape, two.shape, strict=False)) if b == 2 * a]
+    for axis in grown:
+        if _same(np.concatenate([one, one], axis), two):
+            return axis
+    node.refuse("a constant differs from sample to sample")
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Equal but for the rounding of sums in another order."""
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, rtol=1e-5, atol=1e-6 * float(np.abs(one).max(initial=0)))
+
+
+def _check_size(node: Node, given: list[np.ndarray]) -> None:
+    """Refuses a constant that would fill the memory, before it is made."""
+    count = 0.0
+    if node.kind == "ConstantOfShape":
+        count = float(np.prod(given[0].astype(np.float64)))
+    elif node.kind in ("Expand", "Tile"):
+        count = float(np.prod(np.maximum(given[1], 1).astype(np.float64))) * (
+            given[0].size if node.kind == "Tile" else 1
+        )
+    elif node.kind == "Range":
+        count = abs(float(given[1]) - float(given[0])) / max(abs(float(given[2])), 1e-9)
+    if count > LARGEST:
+        node.refuse(f"it makes a constant of {count:.0f} numbers, at most {LARGEST} are supported")
