@@ -19,7 +19,7 @@ from search_spaces.graph import Op
 from search_spaces.onnx_draft import BATCH, counts_batch
 
 Given = dict[int, Any]
-"""A node's inputs by place: tensors where they are computed or learned, lists of numbers where they are fixed."""
+"""A node's inputs by place: tensors where they are computed or learned, or fixed as tables; lists where they are fixed."""
 
 Settings = Mapping[str, Any]
 Forward = Callable[[Given, Settings], Tensor]
@@ -51,7 +51,7 @@ def run(op: Op, inputs: tuple[Tensor, ...], learned: Mapping[str, Tensor]) -> Te
     given: Given = dict(zip(op["places"], inputs, strict=True))
     for place, shape, values in op["fixed"]:
         numbers = [value // BATCH * count if counts_batch(value) else value for value in values]
-        given[place] = numbers if shape else numbers[0]
+        given[place] = torch.tensor(numbers).reshape(shape) if len(shape) > 1 else numbers if shape else numbers[0]
     for role, place, shape, repeated in op["learned"]:
         constant = learned[role]
         if repeated >= 0:
@@ -106,10 +106,10 @@ def _slice(given: Given, settings: Settings) -> Tensor:
 
 
 def _gather(given: Given, settings: Settings) -> Tensor:
-    x, axis = given[0], int(settings.get("axis", 0))
-    if not isinstance(given[1], list):
-        return x.select(axis, int(given[1]))
-    return x.index_select(axis, torch.tensor(given[1]) % x.shape[axis])
+    x, axis = given[0], int(settings.get("axis", 0)) % given[0].ndim
+    places = torch.as_tensor(given[1])
+    chosen = x.index_select(axis, places.flatten() % x.shape[axis])
+    return chosen.reshape(*x.shape[:axis], *places.shape, *x.shape[axis:][1:])
 
 
 def _squeeze(given: Given, settings: Settings) -> Tensor:

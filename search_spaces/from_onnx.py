@@ -7,6 +7,7 @@ into convolutions and linear layers. What is not understood is refused by name, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,14 @@ def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Gra
     if opset < 7:
         raise ModelError(f"the model must use ONNX opset 7 or newer, got {opset}; export it again")
     draft = _start(model.graph, input_shape)
-    for proto in model.graph.node:
+    _read_all(draft, model.graph.node, opset)
+    as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
+    return _finish(draft, as_written)
+
+
+def _read_all(draft: Draft, protos: Iterable[onnx.NodeProto], opset: int) -> None:
+    """Nodes in order: shapes and what depends on constants alone are computed, all else becomes operators."""
+    for proto in protos:
         node = _node(proto)
         if node.kind == "Shape" and (node.inputs[0] in draft.views or node.inputs[0] in draft.repeated):
             sides = onnx_frozen.full_shape(draft, node.inputs[0])
@@ -119,12 +127,23 @@ def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Gra
             draft.constants[node.outputs[0]] = np.array(sides, np.int64)
         elif node.kind == "Constant":
             draft.constants[node.outputs[0]] = np.asarray(next(iter(node.attrs.values())))
+        elif node.kind == "If" and node.inputs[0] in draft.constants:
+            _read_branch(draft, node, opset)
         elif node.kind in COMPUTABLE and all(name in draft.constants for name in node.inputs if name):
             compute(draft, node, proto, opset)
         else:
             _read(draft, node, opset)
-    as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
-    return _finish(draft, as_written)
+
+
+def _read_branch(draft: Draft, node: Node, opset: int) -> None:
+    """The branch that an If takes whatever the input is; exporters write one around a squeeze."""
+    branch = node.attrs["then_branch" if draft.constants[node.inputs[0]].item() else "else_branch"]
+    draft.constants |= {tensor.name: numpy_helper.to_array(tensor) for tensor in branch.initializer}
+    _read_all(draft, branch.node, opset)
+    for name, made in zip(node.outputs, branch.output, strict=True):
+        for known in (draft.constants, draft.repeated, draft.views):
+            if made.name in known:
+                known[name] = known[made.name]
 
 
 def _read(draft: Draft, node: Node, opset: int) -> None:
@@ -166,7 +185,10 @@ def _known_operators(model: onnx.ModelProto) -> None:
         if proto.domain not in ("", "ai.onnx"):
             if (proto.domain, proto.op_type) not in local:
                 _node(proto).refuse(f"operators of the domain {proto.domain!r} have no rule; export with standard ones")
-        elif proto.op_type not in RULES and proto.op_type not in COMPUTABLE | onnx_frozen.OPERATORS | {"Constant"}:
+        elif proto.op_type not in RULES and proto.op_type not in COMPUTABLE | onnx_frozen.OPERATORS | {
+            "Constant",
+            "If",
+        }:
             _node(proto).refuse(advice(proto.op_type))
 
 

@@ -23,6 +23,11 @@ from tests.toys import run_onnx
 MAP = ("n", 4, 6, 6)
 K3 = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 TOKENS = [node("Reshape", "x to_tokens", "r"), node("Transpose", "r", "t", perm=[0, 2, 1])]  # n x 36 x 4
+SIZES = [
+    node("Shape", "x", "sx"),
+    node("Slice", "sx zero1 two_axis", "front"),
+    node("Concat", "front five_seven", "sizes", axis=0),
+]
 CASES: dict[str, list[onnx.NodeProto]] = {
     "Abs": [node("Abs", "x")],
     "AveragePool": [node("AveragePool", "x", **K3, count_include_pad=1, ceil_mode=1)],
@@ -47,6 +52,13 @@ CASES: dict[str, list[onnx.NodeProto]] = {
         node("Reshape", "x in_one", "g"),
         node("InstanceNormalization", "g lone lone", "i"),
         node("Reshape", "i back"),
+    ],
+    "Gather by a table": [node("Gather", "x table", axis=-2)],
+    "a norm of windows": [  # the batch axis holds the six rows of every sample
+        node("Transpose", "x", "t", perm=[0, 2, 1, 3]),
+        node("Reshape", "t as_rows", "r"),
+        node("BatchNormalization", "r four four four squares", "b"),
+        node("Reshape", "b of_rows"),
     ],
     "HardSigmoid after Abs": [node("Abs", "x", "a"), node("HardSigmoid", "a")],
     "LayerNormalization of a map": [
@@ -81,12 +93,17 @@ CASES: dict[str, list[onnx.NodeProto]] = {
     "ReduceMean": [node("ReduceMean", "x", axes=[1])],
     "ReduceSum": [node("ReduceSum", "x one_axis", keepdims=0)],
     "Resize": [node("Resize", "x  scales", mode="linear", coordinate_transformation_mode="align_corners")],
+    "Resize to a size": [
+        *SIZES,
+        node("Resize", "x   sizes", mode="cubic", coordinate_transformation_mode="half_pixel", cubic_coeff_a=-0.75),
+    ],
     "Selu": [node("Selu", "x")],
     "Slice": [node("Slice", "x one_axis minus one_axis two_axis")],
     "backwards": [node("Slice", "x minus far two_axis minus")],
     "Softmax": [node("Softmax", "x", axis=-1)],
     "SpaceToDepth": [node("SpaceToDepth", "x", blocksize=2)],
     "Split": [node("Split", "x", "a b", axis=2), node("Sub", "a b")],
+    "Tile": [node("Tile", "x twice")],
     "attention": [
         *TOKENS,
         node("Expand", "cls batch_of", "c"),
@@ -125,6 +142,8 @@ SHAPE_OF_X = [
     node("Concat", "n1 one_1 four_1", "batch_of", axis=0),
 ]
 CONSTANTS = {
+    "table": np.array([[0, 2], [5, -1]]), "as_rows": np.array([-1, 4, 6]), "of_rows": np.array([-1, 6, 4, 6]),
+    "squares": normal(4) ** 2, "twice": np.array([1, 1, 2, 3]), "five_seven": np.array([5, 7]),
     "in_one": np.array([0, 1, -1]), "lone": [0.5],
     "half": 0.5, "one": 1.0, "k": normal(3, 4, 3, 3), "up": normal(4, 2, 3, 3), "two": np.array([0, 2, -1]),
     "in_groups": np.array([0, 2, -1]), "back": np.array([0, 4, 6, 6]), "ones": np.ones(2), "zeros": np.zeros(2),
