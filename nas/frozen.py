@@ -19,7 +19,7 @@ from search_spaces.graph import Op
 from search_spaces.onnx_draft import BATCH, counts_batch
 
 Given = dict[int, Any]
-"""A node's inputs by place: tensors where they are computed or learned, or fixed as tables; lists where they are fixed."""
+"""A node's inputs by place: tensors where they are computed, learned or tables, lists where they are fixed."""
 
 Settings = Mapping[str, Any]
 Forward = Callable[[Given, Settings], Tensor]

@@ -141,9 +141,7 @@ def _read_branch(draft: Draft, node: Node, opset: int) -> None:
     draft.constants |= {tensor.name: numpy_helper.to_array(tensor) for tensor in branch.initializer}
     _read_all(draft, branch.node, opset)
     for name, made in zip(node.outputs, branch.output, strict=True):
-        for known in (draft.constants, draft.repeated, draft.views):
-            if made.name in known:
-                known[name] = known[made.name]
+        _read_all(draft, [helper.make_node("Identity", [made.name], [name])], opset)
 
 
 def _read(draft: Draft, node: Node, opset: int) -> None:

@@ -19,8 +19,8 @@ COMPUTABLE = frozenset({
     *("DequantizeLinear", "Div", "Einsum"),
     *("Equal", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Greater", "GreaterOrEqual"),
     *("Identity", "Less", "LessOrEqual", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pad", "Pow"),
-    *("Range", "ReduceMax", "ReduceMin", "ReduceProd", "Reshape", "Resize", "ScatterND", "Shape", "Size", "Slice", "Split"),
-    *("Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Unsqueeze", "Where"),
+    *("Range", "ReduceMax", "ReduceMin", "ReduceProd", "Reshape", "Resize", "ScatterND", "Shape", "Size", "Slice"),
+    *("Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tile", "Transpose", "Unsqueeze", "Where"),
     *("Clip", "Cos", "CumSum", "Erf", "Exp", "Gemm", "LayerNormalization", "Log", "OneHot", "Reciprocal", "ReduceMean"),
     *("ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Tanh", "Trilu"),
 })  # fmt: skip
