@@ -209,16 +209,15 @@ def space_command(
     config = resolve(flags)
     from nas import listing
     from nas.inputs import with_device
+    from nas.listing_space import list_space
 
     device = listing.load_device(config.target)
-    limits = with_device(config.limits, device)
-    whole, cut = listing.cut_space(
-        listing.original(model, config.parsed_input_shape), config.space, device, config.runtime, limits
-    )
+    graph, limits = listing.original(model, config.parsed_input_shape), with_device(config.limits, device)
+    found = list_space(graph, config.space, device, config.runtime, limits)
     if as_json:
-        _print_json(listing.space_record(whole, cut))
+        _print_json(found.record())
     else:
-        typer.echo(listing.space_text(whole, cut, device, config.runtime))
+        typer.echo(found.text())
 
 
 @_guarded

@@ -1,31 +1,19 @@
-"""What the commands print: the devices, one model's bill, one model's space, and a run's last words."""
+"""What the commands print: the devices, one model's bill, and a run's last words."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
 from nas import quickstart, wording
-from nas.inputs import cut, load_graph
-from nas.objectives import Limits, violation
+from nas.inputs import load_graph
+from nas.objectives import violation
 from nas.result import RunResult
-from search_spaces.declare import load_declaration
 from search_spaces.graph import Graph, Shape
-from search_spaces.space import SearchSpace, derive
 from targets import cost as costs
 from targets.device import Device, devices, load_device
 from targets.program import Runtime
-
-GENES = {
-    "width": "channels of the layers that must agree",
-    "depth": "0 leaves out a branch or a stretch of layers",
-    "kernel": "side of a square kernel",
-    "resolution": "side of the square images, which are resized for the network",
-    "rank": "channels between two layers in place of a large one, which the original's value keeps",
-}
-"""What a gene's values are, by its kind."""
 
 
 def original(model: Path | None, input_shape: Shape | None = None) -> Graph:
@@ -97,60 +85,6 @@ def cost_summary(cost: costs.Cost, device: Device) -> str:
     return "\n".join(f"{name:8} {value.rjust(width)}  {what}" for name, value, what in rows)
 
 
-def cut_space(
-    graph: Graph, declaration: str, device: Device, runtime: Runtime, limits: Limits
-) -> tuple[SearchSpace, SearchSpace]:
-    """The derived space, and what the limits leave of it.
-
-    Raises:
-        SpaceError: the declaration cannot be read.
-        TargetError: the runtime lacks an operator.
-        NothingFits: the limits leave nothing.
-    """
-    whole = derive(graph, load_declaration(declaration))
-    return whole, cut(whole, device, runtime, limits)
-
-
-def space_record(whole: SearchSpace, cut: SearchSpace) -> dict[str, Any]:
-    """Both spaces as plain values."""
-    return {
-        "networks": whole.count(),
-        "networks_within_limits": cut.count(),
-        "genes": whole.explain(),
-        "genes_within_limits": cut.explain(),
-        "fixed": whole.fixed(),
-    }
-
-
-def space_text(whole: SearchSpace, cut: SearchSpace, device: Device, runtime: Runtime) -> str:
-    """The genes before and after the limits, how many networks that makes, and what the ends of the space cost."""
-    left = {gene.name: gene.options for gene in cut.genes}
-    rows = [("gene", "original", "options", "within the limits")]
-    for gene in whole.genes:
-        kept = left.get(gene.name, ())
-        now = _options(kept) if kept != gene.options else "all"
-        rows.append((gene.name, str(gene.original), _options(gene.options), now))
-    ends = (("original", whole.graph), ("cheapest", cut.apply(cut.cheapest)))
-    lines = [
-        wording.columns(rows, left=1),
-        "",
-        wording.columns([(kind, GENES[kind]) for kind in dict.fromkeys(gene.kind for gene in whole.genes)], left=2),
-        "",
-        f"{len(whole.genes)} genes, {_magnitude(whole.count())} networks; within the limits {_magnitude(cut.count())}.",
-    ]
-    fixed = whole.fixed()
-    if fixed:
-        share = 100 * sum(row["parameters"] for row in fixed) / whole.graph.params
-        lines += ["", f"Layers whose channels stay, {share:.0f} % of the parameters:"]
-        lines.append(wording.columns([("layer", "why"), *((row["operator"], row["why"]) for row in fixed)], left=2))
-        lines.append("")
-    for name, graph in ends:
-        cost = costs.estimate(graph, device, runtime)
-        figures = f"{wording.size(cost.size_bytes)}, RAM {wording.size(cost.ram_bytes)}"
-        lines.append(f"{name}: {figures}, {wording.milliseconds(cost.latency_ms)} on {device.name}")
-    return "\n".join(lines)
-
-
 def closing_text(result: RunResult, folder: Path) -> str:
     """What a run says last: its finding, the front or the nearest misses, and where everything lies."""
     points = result.front or sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:3]
@@ -172,15 +106,3 @@ def closing_text(result: RunResult, folder: Path) -> str:
         lines.append(f"model   {folder / result.chosen_point.tflite}")
     lines.append(f"report  {folder / 'report.html'}")
     return "\n".join(lines)
-
-
-def _options(options: tuple[int, ...]) -> str:
-    """`4 8 12 ... 64 (15)`: a few in full, many by their ends."""
-    if len(options) <= 5:
-        return " ".join(str(option) for option in options)
-    return f"{options[0]} {options[1]} ... {options[-1]} ({len(options)})"
-
-
-def _magnitude(count: int) -> str:
-    """`312` or `about 10^34`."""
-    return str(count) if count < 100_000 else f"about 10^{math.log10(count):.0f}"

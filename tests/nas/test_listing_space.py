@@ -1,0 +1,59 @@
+"""What `nas space` says: every gene with what it changes, the ends of the space, and why there may be no prices."""
+
+from __future__ import annotations
+
+import pytest
+
+from nas.inputs import with_device
+from nas.listing_space import list_space
+from nas.objectives import Limits
+from search_spaces.errors import NothingFits
+from search_spaces.graph import Graph
+from targets.cost import estimate
+from targets.device import load_device
+from tests.toys import Sketch, depthwise
+
+DEVICE = load_device("nrf52840")
+
+
+def listed(graph: Graph, space: str = "mcu", **limits: int) -> tuple[str, dict]:
+    found = list_space(graph, space, DEVICE, "tflm", with_device(Limits(**limits), DEVICE))
+    return found.text(), found.record()
+
+
+def test_every_gene_stands_with_what_it_changes() -> None:
+    text, record = listed(depthwise()[0])
+    for gene in record["genes"]:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{gene['gene']} ")]
+        assert gene["members"][0] in line
+        assert str(gene["original"]) in line
+    assert f"{len(record['genes'])} genes" in text
+
+
+def test_the_ends_cost_what_they_cost() -> None:
+    graph = depthwise()[0]
+    text, record = listed(graph, "mcu-wide")
+    original = estimate(graph, DEVICE)
+    assert record["costs"]["original"]["size_bytes"] == original.size_bytes
+    sizes = [record["costs"][name]["size_bytes"] for name in ("largest", "original", "cheapest")]
+    assert sizes == sorted(sizes, reverse=True)  # kernels may grow: the original is not the largest
+    assert sizes[0] > sizes[1]
+    assert "largest" in text
+    assert "largest" not in listed(graph)[1]["costs"]
+
+
+def test_a_network_without_a_kernel_is_listed_all_the_same() -> None:
+    net = Sketch(3, 8, 8)
+    net.conv("stem", 16)
+    net.add("act", "gelu", tanh=False)
+    net.classifier(4)
+    text, record = listed(net.done())
+    assert "width:stem" in text
+    assert record["costs"] == {}
+    assert "No prices" in text
+    assert "gelu 'act' cannot run" in text
+
+
+def test_nothing_fits() -> None:
+    with pytest.raises(NothingFits, match="size"):
+        listed(depthwise()[0], size_bytes=100)
