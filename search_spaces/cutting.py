@@ -24,8 +24,8 @@ def surviving_genes(space: SearchSpace, fits: Fits) -> tuple[Gene, ...]:
     A gene of something that the cheapest network leaves out is tried with just that put back in. Leaving out is not
     always cheaper (a layer that takes over a plain segment may make more channels from more), so an option also
     survives in the cheapest network that leaves nothing out. Widths are searched by bisection: a wider layer is taken
-    not to cost less. A gene that no network within the limits has keeps its least option. Ranks all stay: a layer is
-    two only where that is smaller.
+    not to cost less. A gene that no network within the limits has keeps its least option. Two layers in place of one
+    are smaller and need more memory, so every network is tried with the least ranks and without any.
 
     Raises:
         NothingFits: neither the cheapest network nor the cheapest whole one fits.
@@ -40,7 +40,7 @@ def surviving_genes(space: SearchSpace, fits: Fits) -> tuple[Gene, ...]:
 
     cheapest = tuple(gene.options[0] for gene in space.genes)
     whole = tuple(gene.options[-1] if gene.kind == "depth" else gene.options[0] for gene in space.genes)
-    if not (works(cheapest) or works(whole)):
+    if not any(works(values) for values in _with_and_without_ranks(space, [cheapest, whole])):
         raise NothingFits(
             "no network of the space meets the limits: even the narrowest layers with the smallest kernels do not; "
             "loosen a limit"
@@ -57,8 +57,6 @@ def _survivors(gene: Gene, place: int, works: Callable[[Values], bool], grounds:
     def survives(option: int) -> bool:
         return any(works((*values[:place], option, *values[place + 1 :])) for values in grounds)
 
-    if gene.kind == "rank":
-        return gene.options
     if gene.kind == "width":
         if survives(gene.options[-1]):  # most layers alone break no limit
             return gene.options
@@ -69,7 +67,12 @@ def _survivors(gene: Gene, place: int, works: Callable[[Values], bool], grounds:
 
 
 def _grounds(space: SearchSpace, place: int, cheapest: Values, whole: Values) -> list[Values]:
-    """Values of cheap networks that depend on the gene at `place`, with as little as possible put back in."""
+    """Values of cheap networks that depend on the gene at `place`, with as little as possible put back in.
+
+    A rank shows at some widths only; a network that it leaves as it is speaks for it as well.
+    """
+    if space.genes[place].kind == "rank":
+        return _with_and_without_ranks(space, [cheapest, whole])
     depths = [k for k, gene in enumerate(space.genes) if gene.kind == "depth"]
     found = []
     for count in range(3):
@@ -82,4 +85,9 @@ def _grounds(space: SearchSpace, place: int, cheapest: Values, whole: Values) ->
                 found.append(tuple(values))
         if found:
             break
-    return [*found, *([whole] if space.active(Genome(whole))[place] else [])]
+    found += [whole] if space.active(Genome(whole))[place] else []
+    return _with_and_without_ranks(space, found)
+
+
+def _with_and_without_ranks(space: SearchSpace, grounds: list[Values]) -> list[Values]:
+    return list(dict.fromkeys([*grounds, *(space.unfactored(Genome(values)).values for values in grounds)]))

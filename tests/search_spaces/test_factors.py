@@ -101,11 +101,28 @@ def test_names_stay_unique() -> None:
     assert "fc.rank_" in space.apply(space.genome({"rank:fc": 4})).by_name
 
 
-def test_limits_leave_the_ranks_as_they_are() -> None:
+def test_limits_leave_ranks_that_some_width_makes_cheap() -> None:
     space = space_of(two_layers())
     cut = space.cut(lambda graph: graph.params <= 300)  # with a = 4: 10 + 7 b
     assert cut.genes[-1] == space.genes[-1]
     assert next(gene for gene in cut.genes if gene.name == "width:b").options[-1] < 64
+
+
+def test_limits_cut_ranks_where_widths_stay() -> None:
+    """64 + 33 r + 64 (r + 1) + 130 = 258 + 97 r parameters: 646, 1034 and 1810; 64 + 33 x 64 + 130 = 2306 as one."""
+    space = derive(two_layers(), Declaration(False, depth=False, kernel=False, rank=True))
+    assert space.cut(lambda graph: graph.params <= 1810).genes[0].options == (4, 8, 16)
+    short = space.cut(lambda graph: graph.params <= 1100)
+    assert short.genes[0].options == (4, 8)
+    assert short.values(short.uniform(1.0)) == {"rank:b": 8}
+
+
+def test_ranks_that_need_too_much_memory_are_cut_and_nothing_else() -> None:
+    """Where two layers are over a limit whatever their rank, the one layer stays, at any side."""
+    declared = Declaration(False, depth=False, kernel=False, resolution=True, rank=True)
+    space = derive(two_layers(), declared)
+    cut = space.cut(lambda graph: "b.rank" not in graph.by_name)
+    assert {gene.name: gene.options for gene in cut.genes} == {"resolution:image": (2, 3, 4), "rank:b": (32,)}
 
 
 def test_a_layer_that_took_over_a_segment_is_two_by_what_it_makes_now() -> None:
