@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search_spaces.errors import DataError, printable
+from search_spaces.errors import DataError
 
 MOST_BYTES = 1 << 30
 """Of all arrays together. Reading, converting and splitting them takes up to as much again."""
@@ -24,7 +24,7 @@ def read_arrays(path: Path, wanted: Container[str]) -> tuple[dict[str, np.ndarra
     Raises:
         DataError: the file is damaged, too large, or holds objects.
     """
-    name = printable(path)
+    name = str(path)
     if not zipfile.is_zipfile(path):
         raise DataError(f"{name} is not an .npz, or is cut short; write it with numpy.savez(x_train=..., ...)")
     try:
@@ -37,7 +37,7 @@ def read_arrays(path: Path, wanted: Container[str]) -> tuple[dict[str, np.ndarra
     except DataError:
         raise
     except Exception as error:  # what damage looks like is up to zipfile, zlib and NumPy
-        reason = printable(str(error) or type(error).__name__)[:200]
+        reason = (str(error) or type(error).__name__)[:200]
         raise DataError(f"{name} is damaged ({reason}); write it again with numpy.savez") from None
     return found, sorted(key for key in members if key not in wanted)
 
@@ -58,13 +58,13 @@ def _announced(file: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> int:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(member)
     if dtype.hasobject:
-        key = printable(info.filename.removesuffix(".npy"))
+        key = info.filename.removesuffix(".npy")
         raise DataError(f"{name} must hold plain number arrays, never pickled objects, which {key} holds")
     size = dtype.itemsize
     for side in shape:
         size *= int(side)  # Python's integers do not overflow
     if min(shape, default=0) < 0 or size > info.file_size:
-        raise ValueError(f"{printable(info.filename)} announces {shape} of {dtype}, which it does not hold")
+        raise ValueError(f"{info.filename} announces {shape} of {dtype}, which it does not hold")
     return size
 
 

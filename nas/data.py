@@ -20,7 +20,7 @@ from nas.pictures import Pictures, Told, decode_all
 from nas.scratch import Scratch
 from nas.splits import PARTS, SPLITS, Pair, four
 from nas.tasks import CLASSIFICATION, Task
-from search_spaces.errors import DataError, printable
+from search_spaces.errors import DataError
 
 # Drops below this many final_val images come with a 95 % bound wider than about 0.7 points (one standard error of a
 # paired difference with 4 % of answers changed is sqrt(0.04 / n)).
@@ -168,7 +168,10 @@ def _grouped(arrays: Mapping[str, Any]) -> list[str]:
 
 def _groups(given: Any, part: str, pairs: Mapping[str, Pair]) -> np.ndarray:
     """Who each row of a part belongs to."""
-    found = _array(given, f"groups_{part}")
+    words = (
+        isinstance(given, np.ndarray) and given.dtype == object and all(isinstance(name, str) for name in given.flat)
+    )
+    found = given if words else _array(given, f"groups_{part}")
     if part not in pairs or found.shape != (len(pairs[part][1]),):
         rows = len(pairs[part][1]) if part in pairs else 0
         raise DataError(f"groups_{part} must name one group for each of {rows} rows, got shape {found.shape}")
@@ -211,7 +214,7 @@ def _array(given: Any, name: str) -> np.ndarray:
     try:
         found = np.asarray(given)
     except Exception as error:  # rows of several lengths, or an object that fails to become an array
-        raise DataError(f"{name} {law} ({printable(error)[:100]}); pad them or cut them alike") from None
+        raise DataError(f"{name} {law} ({str(error)[:100]}); pad them or cut them alike") from None
     if found.dtype.hasobject:
         raise DataError(f"{name} {law}, got {_by(found.shape)} objects; pad or cut them alike")
     return found

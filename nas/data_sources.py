@@ -14,6 +14,7 @@ import numpy as np
 
 from nas import functions
 from nas.archive import read_arrays
+from nas.csv_table import read_table
 from nas.folders import numbering, read_folder
 from nas.splits import PARTS
 from search_spaces.errors import DataError, printable
@@ -77,7 +78,7 @@ def read(spec: Spec, input_shape: tuple[int, ...] | None, *, seed: int) -> Sourc
             raise DataError(f"data {spec!r} must be a file or a folder; a pipe or a device cannot be read twice")
         return _csv(path, input_shape) if path.suffix.lower() == ".csv" else _npz(path)
     except OSError as error:
-        raise DataError(f"data {printable(error.filename or path)} cannot be read: {error.strerror or error}") from None
+        raise DataError(f"data {error.filename or path} cannot be read: {error.strerror or error}") from None
 
 
 def _named(arrays: Mapping[str, Any], name: str) -> Source:
@@ -99,18 +100,16 @@ def _csv(path: Path, input_shape: tuple[int, ...] | None) -> Source:
 
     The values of a series stand channel by channel, as N x C x length does when it is flattened.
     """
-    from nas.series_table import read_table  # imports pandas
-
     columns, x = read_table(path, ("split", "label"), ("group",))
     split, label, group = columns["split"], columns["label"], columns.get("group")
-    if label.dtype.kind not in "iu":
-        names, label = np.unique(label.astype(str), return_inverse=True)
+    if label.dtype == object:
+        names, label = np.unique(label, return_inverse=True)
         notes: tuple[str, ...] = (numbering(names.tolist(), "labels"),)
     else:
         notes = ()
-    unknown = sorted(set(split) - set(PARTS))
+    unknown = sorted(set(map(str, split)) - set(PARTS))
     if unknown:
-        raise DataError(f"{printable(path)}: split must be one of {', '.join(PARTS)}, got {str(unknown[0])!r}")
+        raise DataError(f"{path}: split must be one of {', '.join(PARTS)}, got {unknown[0][:40]!r}")
     if input_shape is not None and x.shape[1] == int(np.prod(input_shape)):
         x = x.reshape(-1, *input_shape)
     arrays: dict[str, np.ndarray] = {}

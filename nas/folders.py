@@ -40,7 +40,7 @@ def read_folder(
         done = []
         for part, folder in found.items():
             if (others := _classes(folder, path)) != names:
-                raise DataError(f"{printable(folder)} must hold the class folders {_few(names)}, got {_few(others)}")
+                raise DataError(f"{folder} must hold the class folders {_few(names)}, got {_few(others)}")
             pictures, arrays[f"y_{part}"], notes = _pictures(folder, names, path, input_shape)
             arrays[f"x_{part}"], input_shape = pictures, pictures.size
             done += [f"{part}: {note}" for note in notes]
@@ -64,13 +64,13 @@ def numbering(names: list[str], what: str = "class folders") -> str:
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(printable(name) for name in names[:SHOWN]) + (f", ... ({len(names)})" * (len(names) > SHOWN))
+    return ", ".join(names[:SHOWN]) + (f", ... ({len(names)})" * (len(names) > SHOWN))
 
 
 def _classes(folder: Path, root: Path) -> list[str]:
     children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     if not children:
-        raise DataError(f"{printable(folder)} must hold one folder of images per class, it holds no folders")
+        raise DataError(f"{folder} must hold one folder of images per class, it holds no folders")
     for child in children:
         _stays(child, root)
     return sorted(child.name for child in children)
@@ -83,7 +83,7 @@ def _pictures(
     files = [(file, label) for label, name in enumerate(names) for file in sorted(_files(folder / name, root))]
     if not files:
         known = ", ".join(sorted(SUFFIXES))
-        raise DataError(f"{printable(folder)} holds no images in its class folders; known are {known}")
+        raise DataError(f"{folder} holds no images in its class folders; known are {known}")
     pictures, notes = read_headers([file for file, _ in files], input_shape)
     return pictures, np.array([label for _, label in files], np.int64), notes
 
@@ -92,24 +92,24 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
     """Picture files at any depth; hidden ones are passed over, and links are not followed out of the data."""
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"{printable(error.filename)} cannot be read: {error.strerror}")
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}")
 
     for above, folders, files in os.walk(folder, onerror=refuse):
         for name in folders:
             if (linked := Path(above, name)).is_symlink():
-                raise DataError(f"{printable(linked)} must be a folder, it is a link to one; put the folder there")
+                raise DataError(f"{linked} must be a folder, it is a link to one; put the folder there")
         for name in files:
             file = Path(above, name)
             if file.suffix.lower() not in SUFFIXES or name.startswith("."):
                 continue
             _stays(file, root)
             if not file.is_file():
-                raise DataError(f"{printable(file)} must be a file, it is a broken link or something else; remove it")
+                raise DataError(f"{file} must be a file, it is a broken link or something else; remove it")
             yield file
 
 
 def _stays(path: Path, root: Path) -> None:
     """Raises DataError for a link that leads out of the data."""
     if path.is_symlink() and not (end := Path(os.path.realpath(path))).is_relative_to(os.path.realpath(root)):
-        law = f"must lie in {printable(root)}, it is a link to {printable(end)}"
-        raise DataError(f"{printable(path)} {law}; put a copy there")
+        law = f"must lie in {root}, it is a link to {end}"
+        raise DataError(f"{path} {law}; put a copy there")

@@ -19,7 +19,7 @@ import numpy as np
 
 from nas.config import available_cores
 from nas.scratch import Scratch
-from search_spaces.errors import DataError, printable
+from search_spaces.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # by content; EPS, for one, would start a program
@@ -153,10 +153,10 @@ def _header(file: Path) -> tuple[str, int, int]:
 def _checked(file: Path, picture: Any) -> tuple[str, int, int]:
     mode, width, height = picture.mode, picture.width, picture.height
     if mode.startswith(("I", "F")):
-        raise DataError(f"{printable(file)} must be an 8-bit image, got mode {mode}; convert it")
+        raise DataError(f"{file} must be an 8-bit image, got mode {mode}; convert it")
     if width * height > MOST_PIXELS:
         law = f"must have at most {MOST_PIXELS // 10**6} million pixels"
-        raise DataError(f"{printable(file)} {law}, its header says {width} x {height}; scale it down")
+        raise DataError(f"{file} {law}, its header says {width} x {height}; scale it down")
     return mode, width, height
 
 
@@ -189,5 +189,5 @@ def _opened(file: Path) -> Iterator[Any]:
     except DataError:
         raise
     except Exception as error:  # what damage looks like is up to the decoders
-        reason = printable(str(error) or type(error).__name__).replace(printable(file), "it")
-        raise DataError(f"{printable(file)} is not a readable image: {reason}; replace or remove it") from None
+        reason = (str(error) or type(error).__name__).replace(repr(str(file)), "it")
+        raise DataError(f"{file} is not a readable image: {reason}; replace or remove it") from None

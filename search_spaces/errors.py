@@ -16,10 +16,18 @@ EngineError
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """The text with line breaks, terminal codes and whatever else cannot be printed escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 class EngineError(Exception):
-    """Base of all errors whose text is meant for the user."""
+    """Base of all errors whose text is meant for the user: one line, whatever names a file brings into it."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(EngineError):
@@ -64,11 +72,3 @@ class Interrupted(EngineError):
     """The user stopped the run; what was finished is kept."""
 
     exit_code = 130
-
-
-def printable(text: object) -> str:
-    """Text for a message of one line: line breaks and whatever else cannot be printed are escaped.
-
-    File names may hold any of it.
-    """
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))

@@ -28,7 +28,7 @@ DOORS = {
     "matplotlib": {"nas/plots.py"},
     "onnxruntime": {"nas/runtime.py"},
     "optuna": {"nas/dashboard.py", "nas/strategies/bayes.py"},
-    "pandas": {"nas/series_table.py", "nas/tables.py"},
+    "pandas": {"nas/tables.py"},
     "pymoo": {"nas/strategies/evolution.py"},
     "ray": {"nas/ray_pool.py"},
     "rich": {"nas/progress.py"},

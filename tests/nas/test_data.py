@@ -279,9 +279,14 @@ def test_a_csv_is_a_row_a_sample(tmp_path: Path) -> None:
     [
         ("split,a\ntrain,1", "columns split and label, label is missing"),
         ("split,label,a\ntrain,0,", "no empty cells, row 1 lacks 'a'"),
-        ("split,label,a\ntrain,0,x", "numbers beside split, label and group, column 'a' does not"),
+        ("split,label,a\ntrain,0,x", "numbers beside split, label, column 'a' does not: row 1 has 'x'"),
+        ("split,label,a\ntrain,0", "3 cells in each row, row 1 has 2"),
+        ("split,label,a\ntrain,0,1,2", "3 cells in each row, row 1 has 4"),
+        ("split,label,a", "rows below the names of the columns, it has none"),
+        ("split,label\ntrain,0", "numbers beside split, label, it has no other column"),
+        ('split,label,a\ntrain,0,"1', r"not a readable CSV file: .*unexpected end of data"),
         ("split,label,a\nholdout,0,1", "split must be one of .* got 'holdout'"),
-        ("", "not a readable CSV file"),
+        ("", "columns split and label, split and label is missing"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_refused(tmp_path: Path, text: str, law: str) -> None:
