@@ -19,6 +19,7 @@ from nas.layers import EPS, Layer, build
 from nas.views import feed
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Weights
+from search_spaces.ops import LAYERS
 
 Run = Callable[..., Tensor]
 
@@ -158,13 +159,13 @@ class Student(nn.Module):
 
 
 def normed(graph: Graph) -> list[str]:
-    """The conv and linear operators that get a BatchNorm: those with another weighted operator behind them."""
+    """The convolutions and linear operators that get a BatchNorm: those with another weighted operator behind them."""
     behind: set[str] = set()  # tensors that some later weighted operator depends on
     found = []
     for op in reversed(graph.ops):
-        if op.kind in ("conv", "linear") and op.name in behind:
+        if op.kind in LAYERS and op.name in behind:
             found.append(op.name)
-        if op.name in behind or op.kind in ("conv", "linear"):
+        if op.name in behind or op.kind in LAYERS:
             behind.update(op.inputs)
     return found[::-1]
 

@@ -22,6 +22,7 @@ from nas.candidate import Student
 from nas.reference import Reference
 from search_spaces.channels import ChannelMap
 from search_spaces.graph import Graph, Op, Weights
+from search_spaces.ops import CONVOLUTIONS
 
 CHOSEN = 0.5
 """Share of an atom's channels that is chosen one by one; the rest follow by what they would add then."""
@@ -120,7 +121,7 @@ def choose(layers: list[Reader], count: int) -> np.ndarray:
 
 def readers(graph: Graph) -> list[Op]:
     """Operators in which every output reads every input channel."""
-    return [op for op in graph.ops if op.kind == "linear" or (op.kind == "conv" and op["groups"] == 1)]
+    return [op for op in graph.ops if op.kind == "linear" or (op.kind in CONVOLUTIONS and op["groups"] == 1)]
 
 
 def _readers_of(

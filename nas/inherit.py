@@ -9,6 +9,7 @@ import numpy as np
 from nas.importance import importance
 from search_spaces.genes import Genome
 from search_spaces.graph import Op, Shape, Weights
+from search_spaces.ops import CONVOLUTIONS
 from search_spaces.space import SearchSpace
 
 __all__ = ["Order", "importance", "inherit"]
@@ -42,9 +43,9 @@ def inherit(space: SearchSpace, genome: Genome, weights: Weights, order: Order) 
             continue
         rows = space.keep(out, order)
         weight = np.asarray(weights[f"{op.name}.weight"], np.float32)[rows]
-        if op.kind == "linear" or (op.kind == "conv" and original["groups"] == 1):
+        if op.kind == "linear" or (op.kind in CONVOLUTIONS and original["groups"] == 1):
             weight = weight[:, space.keep(source, order)]
-        elif op.kind == "conv" and weight.shape[1] > 1:  # the same channels of every group
+        elif op.kind in CONVOLUTIONS and weight.shape[1] > 1:  # the same channels of every group
             weight = weight[:, space.keep(source, order)[: graph.weight_shapes[f"{op.name}.weight"][1]]]
         if op.kind == "conv" and op["kernel"] != original["kernel"]:
             weight = _resized(space, op, weight, graph.input_shape)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.graph import Op
+from search_spaces.ops import CONVOLUTIONS
 
 EPS = 1e-5  # added to a variance before its root, as torch and ONNX do by default
 MOMENTUM = 0.1  # share of the newest batch in the running mean and variance
@@ -76,6 +77,17 @@ class Conv(Layer):
         return self.finish(convolve(self.op, x, self.weight, self.bias))
 
 
+class ConvTranspose(Layer):
+    """A transposed 2-D convolution; its weight has the order of axes of a `Graph`, filters first."""
+
+    def __init__(self, op: Op, weight: np.ndarray, bias: np.ndarray) -> None:
+        super().__init__(weight, bias)
+        self.op = op
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.finish(convolve_transposed(self.op, x, self.weight, self.bias))
+
+
 class Linear(Layer):
     """A matrix times a flat input."""
 
@@ -94,8 +106,8 @@ class Affine(Layer):
 
 def build(op: Op, weight: np.ndarray, bias: np.ndarray) -> Layer:
     """The layer of a weighted operator; the arrays are copied."""
-    if op.kind == "conv":
-        return Conv(op, weight, bias)
+    if op.kind in CONVOLUTIONS:
+        return (Conv if op.kind == "conv" else ConvTranspose)(op, weight, bias)
     return Linear(weight, bias) if op.kind == "linear" else Affine(weight, bias)
 
 
@@ -107,3 +119,15 @@ def convolve(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = F.pad(x, (left, right, top, bottom))
     inside = (top, left) if even else (0, 0)
     return F.conv2d(x, weight, bias, op["stride"], inside, op["dilation"], op["groups"])
+
+
+def convolve_transposed(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The transposed convolution of an operator's attributes, `N x C x H x W`; weight `O x I/groups x KH x KW`."""
+    top, left, bottom, right = op["pads"]
+    groups = op["groups"]
+    inputs_first = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    stride, extra, dilation = op["stride"], op["output_padding"], op["dilation"]
+    if (top, left) == (bottom, right):
+        return F.conv_transpose2d(x, inputs_first, bias, stride, (top, left), extra, groups, dilation)
+    whole = F.conv_transpose2d(x, inputs_first, bias, stride, 0, extra, groups, dilation)
+    return whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right]

@@ -53,8 +53,9 @@ def choose(student: Student, count: int, gradients: Mapping[str, Tensor]) -> Pas
         count: samples in a batch.
         gradients: where the gradient to each parameter goes, by `parameters_by_name`.
     """
-    kept = any(op.kind == "onnx" for op in student.graph.ops)  # the batch may be anywhere in its tensors
-    if kept or dense_share(student.graph) > DENSE_SHARE:
+    # Of a node that is kept, the batch may be anywhere in its tensors.
+    unknown = any(op.kind in ("onnx", "conv_transpose") for op in student.graph.ops)
+    if unknown or dense_share(student.graph) > DENSE_SHARE:
         return Autograd(student, count, gradients)
     from nas.steps import record  # it loads the compiler, and only training needs that
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from nas.candidate import Student
 from nas.resize import sized
 from search_spaces.graph import Graph, Shape, Weights
+from search_spaces.ops import LAYERS
 from search_spaces.resolution import at_side
 
 
@@ -46,7 +47,7 @@ class Reference:
         if self._full is not None and self.graph.shapes[name] == self._full.graph.shapes[name]:
             return self._full.tensor(name)
         if name not in self._tensors:
-            wanted = [op.name for op in self.graph.ops if op.kind in ("conv", "linear", "affine", "add")]
+            wanted = [op.name for op in self.graph.ops if op.kind in LAYERS or op.kind in ("affine", "add")]
             missing = [n for n in dict.fromkeys([*wanted, name]) if n not in self._tensors]
             found = Student(self.graph, self.weights).tensors(torch.tensor(self.images), missing)
             for key, value in found.items():

@@ -15,7 +15,7 @@ from nas.candidate import PLAIN
 from nas.factorize import factorize, read
 from nas.frozen import run_of
 from nas.inherit import Order, inherit
-from nas.layers import convolve
+from nas.layers import convolve, convolve_transposed
 from nas.reference import Reference
 from search_spaces.factors import factored
 from search_spaces.genes import Genome
@@ -71,7 +71,8 @@ def refit(
             origin = origins[op.name]
             kept = torch.from_numpy(space.keep(origin, order))
             target = reference.tensor(origin.tensor)
-            _solve_layer(graph, op, inputs[0], target, kept, found, ridge, rows)
+            if op.kind != "conv_transpose":  # keeps what it inherited
+                _solve_layer(graph, op, inputs[0], target, kept, found, ridge, rows)
             if op.name in factors:
                 values[op.name] = _split_layer(op, inputs[0], *factors[op.name], found, rows)
             else:
@@ -183,4 +184,4 @@ def _apply(op: Op, x: Tensor, weights: dict[str, np.ndarray]) -> Tensor:
     if op.kind == "affine":
         tail = (-1, *(1 for _ in x.shape[2:]))
         return x * weight.view(tail) + bias.view(tail)
-    return convolve(op, x, weight, bias)
+    return (convolve if op.kind == "conv" else convolve_transposed)(op, x, weight, bias)

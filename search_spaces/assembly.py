@@ -18,7 +18,7 @@ from search_spaces.errors import SpaceError
 from search_spaces.factors import factored, pays
 from search_spaces.genes import Gene
 from search_spaces.graph import Graph, Op
-from search_spaces.ops import is_depthwise
+from search_spaces.ops import LAYERS, is_depthwise
 from search_spaces.structure import Structure, without
 
 PLANS_KEPT = 4096  # a network of many units has more combinations than are worth remembering
@@ -291,7 +291,7 @@ class Assembly:
         extra = [k for k in (kernel, side) if k >= 0]
         if op.kind in ("max_pool", "avg_pool") and windows:
             return Slot(op, None, None, 0, kernel, side, windows, tuple(extra), _picker(extra))
-        if op.kind not in ("conv", "linear", "slice"):
+        if op.kind not in LAYERS and op.kind != "slice":
             return None
         original = self.graph.by_name[op.name]
         if op.kind == "slice":

@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 
 from search_spaces.graph import Graph, Op
-from search_spaces.ops import is_depthwise
+from search_spaces.ops import CONVOLUTIONS, LAYERS, is_depthwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ def _follow(
     """The labels and the span of an operator's output."""
     first = op.inputs[0]
     shape = graph.shapes[first]
-    if op.kind == "conv" and is_depthwise(op, shape[0]):
+    if is_depthwise(op, shape[0]):
         return axes[first], spans[first] * (op["out_channels"] // shape[0])
-    if op.kind in ("conv", "linear"):
+    if op.kind in LAYERS:
         made = labels.fresh(op["out_channels"])
-        if op.kind == "conv" and op["groups"] > 1:
+        if op.kind in CONVOLUTIONS and op["groups"] > 1:
             if spans[first] == 1:
                 for axis in (axes[first], made):
                     labels.tie(axis, op["groups"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.ops import LAYERS
+
 if TYPE_CHECKING:
     from search_spaces.space import SearchSpace
 
@@ -14,7 +16,7 @@ def explained(space: SearchSpace) -> list[dict[str, Any]]:
     graph, channels = space.graph, space.channels
     members: dict[str, list[str]] = {f"width:{atom.name}": [] for atom in channels.atoms}
     for op in graph.ops:
-        if op.kind in ("conv", "linear", "affine"):
+        if op.kind in LAYERS or op.kind == "affine":
             for atom in dict.fromkeys(channels.of[op.name]):
                 members[f"width:{channels.atoms[atom].name}"].append(op.name)
         members |= {f"kernel:{op.name}": [op.name], f"rank:{op.name}": [op.name]}
@@ -38,7 +40,7 @@ def fixed_layers(space: SearchSpace) -> list[dict[str, Any]]:
     graph, channels = space.graph, space.channels
     shapes, rows = graph.weight_shapes, []
     for op in graph.ops:
-        if op.kind not in ("conv", "linear"):
+        if op.kind not in LAYERS:
             continue
         near = [channels.atoms[a] for name in (op.inputs[0], op.name) for a in channels.of[name]]
         if not any(f"width:{atom.name}" in genes for atom in near):

@@ -40,7 +40,7 @@ _DAMAGE = (
 
 _BROADCAST = {"Add", "Sub", "Mul"}
 
-_WINDOWS = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
+_WINDOWS = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}
 
 
 def load_model(path: Path, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:

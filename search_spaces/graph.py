@@ -2,7 +2,8 @@
 
 Shapes are per sample: `(channels, height, width)` for images, `(features,)` after a flatten. An operator has one
 output, and the operator's name is that tensor's name. Weights live beside the graph in a `Weights` mapping
-`"<op>.weight"`, `"<op>.bias"`: conv `O x I/groups x KH x KW`, linear `O x I`, affine `C` (a scale and a shift).
+`"<op>.weight"`, `"<op>.bias"`: conv and conv_transpose `O x I/groups x KH x KW`, linear `O x I`, affine `C` (a scale
+and a shift).
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Graph:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one sample in conv, linear and affine operators; nothing else is counted."""
+        """Multiply-accumulates of one sample in convolutions, linear and affine operators; nothing else is counted."""
         shapes = self.shapes
         return sum(
             ops.KINDS[op.kind].macs(op, [shapes[name] for name in op.inputs], shapes[op.name]) for op in self.ops

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from search_spaces.graph import Op
 from search_spaces.onnx_draft import Draft
+from search_spaces.ops import LAYERS
 
 _ONE_ELEMENT = ((1, 1), (1, 1), (0, 0, 0, 0))  # kernel, stride and pads of a window that is its own answer
 
@@ -89,7 +90,7 @@ def fold_back(draft: Draft, outputs: Collection[str]) -> None:
     for op in draft.ops:
         source = op.inputs[0]
         at = place.get(source)
-        foldable = at is not None and kept[at].kind in ("conv", "linear", "affine")
+        foldable = at is not None and (kept[at].kind in LAYERS or kept[at].kind == "affine")
         if op.kind == "affine" and at is not None and foldable and len(readers[source]) == 1 and source not in outputs:
             scale, shift = draft.take(op.name)
             weight, bias = draft.take(source)

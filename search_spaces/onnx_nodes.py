@@ -29,7 +29,6 @@ ADVICE = {
     **dict.fromkeys(("Selu", "Celu", "ThresholdedRelu"), _ACTIVATION),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"), _QUANTIZED),
     **dict.fromkeys(("ArgMax", "TopK", "LogSoftmax", "NonMaxSuppression"), _LABEL),
-    "ConvTranspose": "learned upsampling has no rule; use Resize and a convolution",
     "Expand": "a repeated tensor has no rule; multiply the map by its channel gates directly",
 }
 
@@ -245,6 +244,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Resize", "Upsample"), onnx_windows.resize),
     "Concat": concat,
     "Conv": onnx_windows.conv,
+    "ConvTranspose": onnx_windows.conv_transpose,
     "Flatten": onnx_views.flatten,
     "Gemm": gemm,
     "InstanceNormalization": onnx_norms.instance_norm,

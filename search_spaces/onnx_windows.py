@@ -85,6 +85,66 @@ def conv(draft: Draft, node: Node) -> None:
     )
 
 
+def conv_transpose(draft: Draft, node: Node) -> None:
+    """ConvTranspose over height and width, or over time; ONNX gives its weights as `I x O/groups x KH x KW`."""
+    weight = draft.constant(node, 1, "weight")
+    view, shape = of_map(draft, node)
+    rank = len(view.order) - 1
+    if weight.ndim != rank + 2:
+        node.refuse(f"its weights have {weight.ndim - 2} spatial axes, its input {draft.sides(view)} has others")
+    weight = weight[:, :, None] if rank == 1 else weight
+    groups = int(node.attrs.get("group", 1))
+    kernel = _pair(weight.shape[2:], node, "kernel")
+    names = ("strides", "dilations", "output_padding")
+    stride, dilation, extra = (
+        _pair(node.attrs.get(name, (int(name != "output_padding"),) * rank), node, name) for name in names
+    )
+    if rank == 1:
+        extra = (0, extra[1])
+    weight = by_filter(weight, groups)
+    draft.emit_like(
+        node,
+        view,
+        "conv_transpose",
+        weight=weight,
+        bias=draft.constant(node, 2, "bias") if draft.has(node, 2) else np.zeros(len(weight)),
+        out_channels=len(weight),
+        kernel=kernel,
+        stride=stride,
+        pads=_crops(node, shape, kernel, stride, dilation, extra),
+        dilation=dilation,
+        output_padding=extra,
+        groups=groups,
+    )
+
+
+def by_filter(weight: np.ndarray, groups: int) -> np.ndarray:
+    """`I x O/groups x taps` as `O x I/groups x taps`, or the other way round."""
+    parts = weight.reshape(groups, -1, *weight.shape[1:])
+    return parts.swapaxes(1, 2).reshape(-1, parts.shape[1], *weight.shape[2:])
+
+
+def _crops(
+    node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair, extra: Pair
+) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) that a transposed convolution cuts off, from `pads`, `auto_pad` or `output_shape`."""
+    mode = node.attrs.get("auto_pad", b"NOTSET").decode()
+    wanted = node.attrs.get("output_shape")
+    if wanted is None and not mode.startswith("SAME"):
+        return _pads(node, shape, kernel, stride)
+    wanted = tuple(wanted or (side * step for side, step in zip(shape[1:], stride, strict=True)))[-2:]
+    wanted = wanted if len(wanted) == 2 else (1, *wanted)
+    low, high = [], []
+    for size, step, k, gap, more, side in zip(shape[1:], stride, kernel, dilation, extra, wanted, strict=True):
+        total = step * (size - 1) + more + gap * (k - 1) + 1 - side
+        if total < 0:
+            node.refuse(f"it cannot make {list(wanted)} of {shape[1:]}; give output_padding")
+        small, large = total // 2, total - total // 2
+        low.append(small if mode == "SAME_UPPER" else large)
+        high.append(large if mode == "SAME_UPPER" else small)
+    return low[0], low[1], high[0], high[1]
+
+
 def pool(draft: Draft, node: Node) -> None:
     """MaxPool and AveragePool; the padding of an average pool is not counted."""
     view, shape = of_map(draft, node)

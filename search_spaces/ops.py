@@ -1,6 +1,7 @@
 """One row per operator kind: its attributes, shape rule, weight shapes and multiply-accumulates.
 
-Spatial attributes are `(height, width)` pairs; `pads` is `(top, left, bottom, right)`, never negative.
+Spatial attributes are `(height, width)` pairs; `pads` is `(top, left, bottom, right)`, never negative. A transposed
+convolution crops by its pads, and `output_padding` adds rows below and columns to the right before that.
 """
 
 from __future__ import annotations
@@ -55,11 +56,15 @@ def _windowed(op: Op, shape: Shape, channels: int, dilation: tuple[int, int] = (
     return channels, height, width
 
 
-def _conv_shape(op: Op, shapes: list[Shape]) -> Shape:
+def _check_groups(op: Op, shapes: list[Shape]) -> None:
     groups, channels = op["groups"], shapes[0][0]
     if channels % groups or op["out_channels"] % groups:
         law = f"groups (={groups}) must divide input ({channels}) and output ({op['out_channels']}) channels"
-        raise ModelError(f"conv {op.name!r}: {law}")
+        raise ModelError(f"{op.kind} {op.name!r}: {law}")
+
+
+def _conv_shape(op: Op, shapes: list[Shape]) -> Shape:
+    _check_groups(op, shapes)
     return _windowed(op, shapes[0], op["out_channels"], op["dilation"])
 
 
@@ -70,6 +75,25 @@ def _conv_weights(op: Op, shapes: list[Shape]) -> dict[str, Shape]:
 
 def _conv_macs(op: Op, shapes: list[Shape], out: Shape) -> int:
     return prod(out) * (shapes[0][0] // op["groups"]) * prod(op["kernel"])
+
+
+def _transposed_shape(op: Op, shapes: list[Shape]) -> Shape:
+    _check_groups(op, shapes)
+    if len(shapes[0]) != 3:
+        raise ModelError(f"{op.kind} {op.name!r} needs channels x height x width, got {shapes[0]}")
+    pads = op["pads"]
+    sides = [
+        (shapes[0][k + 1] - 1) * op["stride"][k] + op["dilation"][k] * (op["kernel"][k] - 1) + 1
+        + op["output_padding"][k] - pads[k] - pads[k + 2]
+        for k in (0, 1)
+    ]  # fmt: skip
+    if min(sides) < 1:
+        raise ModelError(f"{op.kind} {op.name!r} leaves no output: input {shapes[0]}, pads {pads}")
+    return op["out_channels"], sides[0], sides[1]
+
+
+def _transposed_macs(op: Op, shapes: list[Shape], out: Shape) -> int:
+    return prod(shapes[0]) * (op["out_channels"] // op["groups"]) * prod(op["kernel"])
 
 
 def _linear_shape(op: Op, shapes: list[Shape]) -> Shape:
@@ -136,7 +160,7 @@ def _no_macs(op: Op, shapes: list[Shape], out: Shape) -> int:
 
 def is_depthwise(op: Op, channels: int) -> bool:
     """A convolution that gives each input channel filters of its own; one input channel is an ordinary convolution."""
-    return bool(op.kind == "conv" and op["groups"] == channels and channels > 1)
+    return bool(op.kind in CONVOLUTIONS and op["groups"] == channels and channels > 1)
 
 
 def _kept_shape(op: Op, shapes: list[Shape]) -> Shape:
@@ -145,6 +169,11 @@ def _kept_shape(op: Op, shapes: list[Shape]) -> Shape:
     simple = template[0] == -1 and min(template[1:], default=1) > 0
     return template[1:] if simple else tuple(abs(side) for side in template)
 
+
+CONVOLUTIONS = frozenset({"conv", "conv_transpose"})
+
+LAYERS = frozenset({*CONVOLUTIONS, "linear"})
+"""Kinds whose filters make the output channels anew; their weights are `filters x inputs of one x taps`."""
 
 _WINDOW = ("kernel", "pads", "stride")
 
@@ -155,6 +184,12 @@ def _pointwise(*attrs: str) -> Kind:
 
 KINDS: dict[str, Kind] = {
     "conv": Kind(("dilation", "groups", *_WINDOW, "out_channels"), _conv_shape, _conv_weights, _conv_macs),
+    "conv_transpose": Kind(
+        ("dilation", "groups", *_WINDOW, "out_channels", "output_padding"),
+        _transposed_shape,
+        _conv_weights,
+        _transposed_macs,
+    ),
     "linear": Kind(
         ("out_channels",),
         _linear_shape,

@@ -44,6 +44,8 @@ def total_stride(graph: Graph) -> int:
             step *= 1 if graph.shapes[op.name][1] == 1 else op["stride"][0]
         elif op.kind == "resize":
             step /= op["factor"][0]
+        elif op.kind == "conv_transpose":
+            step /= op["stride"][0]
         steps[op.name] = step
     return max(1, round(max(steps.values())))
 

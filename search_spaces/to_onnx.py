@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Shape, Weights
 from search_spaces.onnx_draft import counts_batch
+from search_spaces.onnx_windows import by_filter
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows opset 17, so that older runtimes read the file too
@@ -37,6 +38,15 @@ _COORDINATES: dict[str, dict[str, Any]] = {
 
 NODES: dict[str, Callable[[Op], Node]] = {
     "conv": lambda op: ("Conv", {**_window(op), "dilations": op["dilation"], "group": op["groups"]}),
+    "conv_transpose": lambda op: (
+        "ConvTranspose",
+        {
+            **_window(op),
+            "dilations": op["dilation"],
+            "group": op["groups"],
+            "output_padding": op["output_padding"],
+        },
+    ),
     "linear": lambda op: ("Gemm", {"transB": 1}),
     "affine": lambda op: ("BatchNormalization", {"epsilon": 0.0}),
     "relu": lambda op: ("Relu", {}),
@@ -62,6 +72,12 @@ NODES: dict[str, Callable[[Op], Node]] = {
     "slice": lambda op: ("Slice", {}),
     "resize": lambda op: ("Resize", {"mode": op["mode"], "nearest_mode": "floor", **_COORDINATES[op["mode"]]}),
 }
+
+
+def _as_onnx(op: Op, values: np.ndarray) -> np.ndarray:
+    """A weight in ONNX's order of axes, which for a transposed convolution begins with the inputs."""
+    return by_filter(values, op["groups"]) if op.kind == "conv_transpose" and values.ndim > 1 else values
+
 
 Setting = tuple[str, Any]
 
@@ -192,7 +208,7 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
     nodes = []
     for op in graph.ops:
         extra = [
-            constant(f"{op.name}.{role}", weights[f"{op.name}.{role}"])
+            constant(f"{op.name}.{role}", _as_onnx(op, weights[f"{op.name}.{role}"]))
             for role in ("weight", "bias")
             if f"{op.name}.{role}" in graph.weight_shapes and op.kind != "onnx"
         ]

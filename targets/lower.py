@@ -274,6 +274,7 @@ _RULES: dict[str, Callable[[Lowering, Op], None]] = {
     "leaky_relu": _function,
     "hard_swish": _function,
     "tanh": _function,
+    "conv_transpose": _no_kernel,
     "gelu": _no_kernel,
     "norm": _no_kernel,
     "elu": _no_kernel,

@@ -22,6 +22,7 @@ from search_spaces.declare import Declaration
 from search_spaces.errors import EngineError
 from search_spaces.from_onnx import parse, read_model
 from search_spaces.graph import Graph
+from search_spaces.ops import LAYERS
 from search_spaces.space import derive
 from search_spaces.to_onnx import to_onnx
 from targets.lower import lower
@@ -73,7 +74,7 @@ def kind_of(model: onnx.ModelProto) -> str:
 
 def learned(graph: Graph) -> int:
     """Parameters of conv and linear operators."""
-    made = {f"{op.name}.{role}" for op in graph.ops if op.kind in ("conv", "linear") for role in ("weight", "bias")}
+    made = {f"{op.name}.{role}" for op in graph.ops if op.kind in LAYERS for role in ("weight", "bias")}
     return sum(prod(shape) for name, shape in graph.weight_shapes.items() if name in made)
 
 
@@ -84,7 +85,7 @@ def measured(content: bytes, name: str, x: np.ndarray) -> dict[str, object]:
         began = perf_counter()
         graph, weights = read_model(content, Path(f"{name}.onnx"))
         found |= {"parsed": True, "parse_seconds": round(perf_counter() - began, 3)}
-        found["layers"] = sum(op.kind in ("conv", "linear") for op in graph.ops)
+        found["layers"] = sum(op.kind in LAYERS for op in graph.ops)
         again = to_onnx(graph, weights)
         expected, got = run(content, x), run(again.SerializeToString(), x)
         found["output_equal"] = bool(np.abs(got - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max())))
