@@ -52,7 +52,7 @@ def model_of(name: str) -> onnx.ModelProto:
 def test_torch_computes_what_onnxruntime_does(name: str) -> None:
     model = model_of(name)
     graph, weights = parse(model)
-    assert [op.kind for op in graph.ops] == ["conv_transpose"]
+    assert graph.ops[0].kind == "conv_transpose"  # that of a series is turned back at the end
     x = np.random.default_rng(1).standard_normal((2, *CASES[name][0])).astype(np.float32)
     (expected,) = run_onnx(model, x)
     mapped = x.reshape(2, *graph.input_shape)
