@@ -9,7 +9,8 @@ import numpy as np
 from nas.tasks.losses import Loss, Softmax
 from nas.tasks.metrics import TOP1
 from nas.tasks.task import Task
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, ModelError
+from search_spaces.graph import Shape
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Classification(Task):
     metrics = {"top1": TOP1}  # noqa: RUF012
     ending = "softmax"
     value = "classes"
+
+    def check_model(self, input_shape: Shape, output_shape: Shape, path: object) -> None:
+        super().check_model(input_shape, output_shape, path)
+        if output_shape == (1,):
+            advice = "say --task multilabel --metric label-accuracy for yes or no, --task regression for a number"
+            raise ModelError(f"a classifier has at least two outputs, {path} has one; {advice}")
 
     def targets(self, given: np.ndarray, part: str, outputs: int) -> np.ndarray:
         y = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given

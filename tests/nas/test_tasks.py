@@ -14,7 +14,7 @@ from nas.distill import Distiller, Recipe
 from nas.judge import Judge
 from nas.tasks import TASKS, load_task, metrics
 from nas.views import Views
-from search_spaces.errors import DataError, InputError
+from search_spaces.errors import DataError, InputError, ModelError
 from tests.task_suite import ROWS, VALUES, Case, cases
 from tests.toys import Sketch, random_weights
 
@@ -99,6 +99,20 @@ def test_a_task_goes_to_a_worker_and_back(case: Case) -> None:
     again = pickle.loads(pickle.dumps(case.task))
     assert again == case.task
     assert again.metric.score(case.task.answers(case.perfect, case.x), case.targets) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("task", "shapes", "text"),
+    [
+        ("classification", ((3, 8, 8), (1,)), "--task multilabel"),
+        ("classification", ((3, 8, 8), (5, 1, 1)), "N x classes"),
+        ("regression", ((64,), (2, 4, 4)), "N x 2 x 4 x 4"),
+        ("anomaly", ((64,), (8,)), "reproduces its input"),
+    ],
+)
+def test_models_for_something_else_are_refused(task: str, shapes: tuple, text: str) -> None:
+    with pytest.raises(ModelError, match=text):
+        load_task(task).check_model(*shapes, "net.onnx")
 
 
 # -- metrics by hand ------------------------------------------------------------------------------------------------
