@@ -155,7 +155,7 @@ def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> Non
     home = folder.models / point.id
     for source, name in ((folder.onnx(job_id), "model.onnx"), (folder.tflite(job_id), "model.tflite")):
         atomic.write_bytes(home / name, source.read_bytes())
-    content = {"genome": genome.to_json(), "values": point.values}
+    content = {"genome": genome.to_json(), "values": point.values, "input_shape": point.input_shape}
     atomic.write_text(home / "genome.json", json.dumps(content, indent=1) + "\n")
 
 

@@ -73,5 +73,5 @@ def test_the_tables_say_the_size(front: Front) -> None:
     assert [row["input_shape"] for row in rows] == ["x".join(map(str, p.input_shape)) for p in front.points]
     for point in front.points:
         kept = json.loads((front.folder / "models" / point.id / "genome.json").read_text())
-        assert kept["values"] == point.values
+        assert (kept["values"], tuple(kept["input_shape"])) == (point.values, point.input_shape)
     assert f"<td>{rows[0]['input_shape']}</td>" in (front.folder / "report.html").read_text()
