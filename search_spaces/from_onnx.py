@@ -8,7 +8,6 @@ into convolutions and linear layers. What is not understood is refused by name, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from onnx import helper, numpy_helper
 from search_spaces import onnx_fold, onnx_frozen
 from search_spaces.errors import EngineError, ModelError, UnsupportedOp
 from search_spaces.graph import Graph, Shape
-from search_spaces.onnx_constants import COMPUTABLE, LARGEST, compute
+from search_spaces.onnx_constants import COMPUTABLE, compute
 from search_spaces.onnx_draft import Draft, Node, View
 from search_spaces.onnx_nodes import RULES, advice
 from search_spaces.onnx_windows import SERIES
@@ -269,9 +268,6 @@ def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray
             names[tensor] = name
     onnx_fold.rename(draft, {old: new for old, new in names.items() if old != new})
     outputs = tuple(dict.fromkeys(names.get(tensor, tensor) for tensor in ends()))
-    for name, shape in draft.shapes.items():
-        if prod(shape) > LARGEST:
-            raise ModelError(f"a tensor may have at most {LARGEST} elements a sample, {name!r} has shape {shape}")
     graph = Graph(draft.input, draft.input_shape, tuple(draft.ops), outputs)
     weights = {name: np.ascontiguousarray(draft.weights[name], np.float32) for name in graph.weight_shapes}
     for name, values in weights.items():

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
-from search_spaces.onnx_draft import BATCH, Draft, Node, counts_batch
+from search_spaces.graph import Shape
+from search_spaces.onnx_draft import BATCH, LARGEST, Draft, Node, counts_batch
 
 # Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
 # without inputs may be random.
@@ -25,9 +26,12 @@ COMPUTABLE = frozenset({
     *("ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Softmax", "Tanh", "Trilu"),
 })  # fmt: skip
 
-LARGEST = 2**28  # elements of one tensor of one sample; no network for a device comes near it
-
 _REPEATING = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})
+
+_BROADCASTING = frozenset({
+    *("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul"),
+    *("Or", "Pow", "Sub", "Sum", "Where"),
+})  # fmt: skip
 
 
 def compute(draft: Draft, node: Node, proto: onnx.NodeProto, opset: int) -> None:
@@ -86,14 +90,45 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _check_size(node: Node, given: list[np.ndarray]) -> None:
     """Refuses a constant that would fill the memory, before it is made."""
-    count = 0.0
-    if node.kind == "ConstantOfShape":
-        count = float(np.prod(given[0].astype(np.float64)))
-    elif node.kind in ("Expand", "Tile"):
-        count = float(np.prod(np.maximum(given[1], 1).astype(np.float64))) * (
-            given[0].size if node.kind == "Tile" else 1
-        )
-    elif node.kind == "Range":
-        count = abs(float(given[1]) - float(given[0])) / max(abs(float(given[2])), 1e-9)
+    count = _most(node, given)
     if count > LARGEST:
-        node.refuse(f"it makes a constant of {count:.0f} numbers, at most {LARGEST} are supported")
+        node.refuse(f"it makes a constant of up to {count:.0f} numbers, at most {LARGEST} are supported")
+
+
+def _most(node: Node, given: list[np.ndarray]) -> float:
+    """Numbers that a node's result has at most; 0 where it has no more than its inputs."""
+    sizes = [float(values.size) for values in given]
+    if node.kind == "ConstantOfShape":
+        return _product(given[0])
+    if node.kind == "Range":
+        return abs(float(given[1]) - float(given[0])) / max(abs(float(given[2])), 1e-9)
+    if node.kind == "Expand":
+        return _broadcast([given[0].shape, tuple(given[1].tolist())])
+    if node.kind == "Tile":
+        return _product(given[1]) * sizes[0]
+    if node.kind == "OneHot":
+        return float(given[1].flat[0]) * sizes[0]
+    if node.kind == "Pad" and len(given) > 1:
+        return _product(1 + np.maximum(given[1].reshape(2, -1), 0).sum(0, dtype=np.float64)) * sizes[0]
+    if node.kind == "Resize" and len(given) > 1:
+        whole = given[-1].dtype.kind == "i" and given[-1].size == given[0].ndim
+        return _product(given[-1]) * (1 if whole else sizes[0])
+    if node.kind == "Gather":
+        return sizes[0] / max(given[0].shape[node.attrs.get("axis", 0)], 1) * sizes[1]
+    if node.kind in ("MatMul", "Gemm"):
+        common = max(given[0].shape[0 if node.attrs.get("transA") else -1], 1)
+        return sizes[0] / common * sizes[1] / common
+    if node.kind in _BROADCASTING:
+        return _broadcast([values.shape for values in given])
+    return 0.0
+
+
+def _broadcast(shapes: list[Shape]) -> float:
+    """Numbers in what arrays of these shapes become together."""
+    rank = max(map(len, shapes))
+    return _product(np.max([(1,) * (rank - len(shape)) + shape for shape in shapes], 0))
+
+
+def _product(sides: np.ndarray) -> float:
+    """Their product, which does not overflow."""
+    return float(np.prod(sides.astype(np.float64)))

@@ -17,6 +17,8 @@ from search_spaces import ops
 from search_spaces.errors import ModelError, UnsupportedOp
 from search_spaces.graph import Op, Shape
 
+LARGEST = 2**26  # elements of a constant, or of a tensor of one sample; no network for a device comes near it
+
 # Stands for the batch size where a file computes with shapes; a prime, so that no product or quotient of true sides
 # is taken for it.
 BATCH = 10_007
@@ -62,6 +64,12 @@ class View:
     groups: int = 0
 
 
+def check_elements(name: str, shape: Shape) -> None:
+    """Raises ModelError for a tensor that would fill the memory as soon as anything is done with it."""
+    if prod(shape) > LARGEST:
+        raise ModelError(f"a tensor may have at most {LARGEST} elements a sample, {name!r} has shape {shape}")
+
+
 @dataclass
 class Draft:
     """Everything known so far. Tensors are per sample, channels first.
@@ -93,6 +101,7 @@ class Draft:
     held: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_elements(self.input, self.input_shape)
         self.shapes[self.input] = self.input_shape
         self.show(self.input, self.input)
 
@@ -171,7 +180,12 @@ class Draft:
         return name
 
     def append(self, op: Op, shape: Shape) -> str:
-        """Appends an operator whose output shape is known; returns its name."""
+        """Appends an operator whose output shape is known; returns its name.
+
+        Raises:
+            ModelError: the output is larger than any network's for a device.
+        """
+        check_elements(op.name, shape)
         self.ops.append(op)
         self.shapes[op.name] = shape
         return op.name

@@ -142,9 +142,10 @@ def _flatten(draft: Draft, node: Node, view: View) -> None:
         return draft.alias(node, View(view.tensor, (0,), view.columns))
     # Axes that were left out have size 1 and may stand anywhere.
     order = (*(axis for axis in range(len(shape)) if axis not in view.order), *view.order)
-    columns = np.arange(prod(shape)).reshape(shape).transpose(order).ravel()
     flat = draft.add(node.outputs[0], "flatten", view.tensor)
-    moved = None if np.array_equal(columns, np.arange(len(columns))) else columns
+    moved = None
+    if [axis for axis in order if shape[axis] != 1] != [axis for axis, side in enumerate(shape) if side != 1]:
+        moved = np.arange(prod(shape)).reshape(shape).transpose(order).ravel()
     draft.views[node.outputs[0]] = View(flat, (0,), moved)
 
 

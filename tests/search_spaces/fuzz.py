@@ -113,12 +113,31 @@ def leave(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
 
 def bomb(model: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto:
     """A few bytes that would become gigabytes."""
-    sides = [10**4, 10**5, int(rng.choice([10, 10**5]))]
-    model.graph.initializer.append(helper.make_tensor("bomb_shape", TensorProto.INT64, [3], sides))
-    made = str(rng.choice(["ConstantOfShape", "Expand"]))
-    inputs = ["bomb_shape"] if made == "ConstantOfShape" else [model.graph.initializer[0].name, "bomb_shape"]
-    model.graph.node.insert(0, helper.make_node(made, inputs, ["bombed"], name="bomb"))
-    model.graph.node[-1].input[0] = "bombed"
+    graph = model.graph
+    wide, high = np.ones((1, 10**5), np.float32), np.ones((int(rng.choice([10, 10**5])), 1), np.float32)
+    places = np.zeros(10**5, np.int64)
+    given = {
+        "ConstantOfShape": [np.array([10**4, 10**5, int(rng.choice([10, 10**5]))])],
+        "Expand": [np.ones(1, np.float32), np.array([10**4, 10**5])],
+        "Tile": [wide, np.array([10**5, 10**2])],
+        "Range": [np.array(0), np.array(10**11), np.array(1)],
+        "Mul": [wide, high],
+        "Where": [wide > 0, high, wide],
+        "MatMul": [high, wide],
+        "Gemm": [high, wide],
+        "Pad": [wide, np.array([0, 0, 10**5, 0])],
+        "Resize": [wide, np.zeros(0, np.float32), np.array([10**5, 1], np.float32)],
+        "Gather": [wide.T.repeat(100, 1), places],
+        "OneHot": [places, np.array(10**5), np.array([0, 1], np.float32)],
+    }
+    kind = str(rng.choice(list(given)))
+    names = [f"bomb_{place}" for place in range(len(given[kind]))]
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(value, name) for name, value in zip(names, given[kind], strict=True)
+    )
+    attributes = {"mode": "nearest"} if kind == "Resize" else {}
+    graph.node.insert(0, helper.make_node(kind, names, ["bombed"], name="bomb", **attributes))
+    graph.node[-1].input[0] = "bombed"
     return model
 
 
