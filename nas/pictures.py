@@ -135,13 +135,13 @@ def decode_all(
 
 def _in_threads(work: Callable[[Any], T], items: Any) -> Iterator[T]:
     """What `work` returns for each item, in order; the first error ends it and the rest is dropped."""
-    pool = ThreadPoolExecutor(min(MOST_THREADS, available_cores()))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata; what matters to us is refused
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of odd metadata; what matters to us is refused
+        pool = ThreadPoolExecutor(min(MOST_THREADS, available_cores()))
+        try:
             yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _header(file: Path) -> tuple[str, int, int]:

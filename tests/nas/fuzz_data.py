@@ -309,20 +309,19 @@ def folders(folder: Path, rng: Rng) -> Path:
     return root
 
 
+MODES = {
+    "PNG": "RGB L P RGBA 1", "JPEG": "RGB L CMYK", "BMP": "RGB L P 1", "GIF": "RGB L P 1", "TIFF": "RGB L CMYK P 1",
+    "WEBP": "RGB RGBA", "PPM": "RGB L",
+}  # fmt: skip
+
+
 def picture(kind: str, rng: Rng, side: int = 16) -> bytes:
     mode = str(rng.choice(["RGB", "L", "P", "RGBA", "1", "CMYK"]))
     shape = (side, int(rng.integers(1, 2 * side)), 3)
     made = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
     file = io.BytesIO()
-    allowed = {
-        "PNG": "RGB L P RGBA 1",
-        "JPEG": "RGB L CMYK",
-        "BMP": "RGB L P 1",
-        "GIF": "RGB L P 1",
-        "WEBP": "RGB RGBA",
-    }
     progressive = {"progressive": bool(rng.random() < 0.5)} if kind == "JPEG" else {}
-    made.convert(mode if mode in allowed.get(kind, "RGB L CMYK").split() else "RGB").save(file, kind, **progressive)
+    made.convert(mode if mode in MODES[kind].split() else "RGB").save(file, kind, **progressive)
     return file.getvalue()
 
 
