@@ -228,6 +228,8 @@ def _shape_advice(x: np.ndarray, input_shape: tuple[int, ...]) -> str:
     got = f"got {_by(x.shape)}"
     if x.ndim == 4 and len(input_shape) == 3 and (x.shape[3], *x.shape[1:3]) == tuple(input_shape):
         return f"{got}; channels come first here: x.transpose(0, 3, 1, 2)"
+    if x.ndim == 3 and (x.shape[2], 1, x.shape[1]) == tuple(input_shape):
+        return f"{got}; channels come first here: x.transpose(0, 2, 1)"
     if x.ndim > 1 and int(np.prod(x.shape[1:])) == int(np.prod(input_shape)):
         return f"{got}; the same number of values: x.reshape(-1, {', '.join(map(str, input_shape))}) if the order fits"
     return got

@@ -239,6 +239,8 @@ class Draft:
         """The node changes nothing but the view."""
         self.views[node.outputs[0]] = view
         turned = {(2, 0, 1): (1, 2, 0), (2, 0): (2, 1, 0)}.get(view.order)  # from old axes to new
+        if view.order == (2, 1, 0) and self.input_shape[1] == 1:  # a series, length x channels, with its height
+            turned = (2, 1, 0)
         if view.tensor == self.input and turned and not self.ops:
             # A channels-last input, as Keras has it: the graph's input is what this node makes of it.
             shape = self.input_shape

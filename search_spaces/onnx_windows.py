@@ -18,6 +18,9 @@ Pair = tuple[int, int]
 SERIES = (0, 2)
 """The axes of a view of a map of height 1 as channels x length."""
 
+UPRIGHT = (0, 2, 1)
+"""The axes of a view of such a map as channels x length x 1."""
+
 
 def _pair(values: object, node: Node, what: str) -> Pair:
     """(height, width) of a setting; one over time alone has height 1."""
@@ -147,6 +150,8 @@ def _crops(
 
 def pool(draft: Draft, node: Node) -> None:
     """MaxPool and AveragePool; the padding of an average pool is not counted."""
+    if draft.view(node).order == UPRIGHT and draft.shapes[draft.view(node).tensor][1:2] == (1,):
+        return _upright_pool(draft, node)
     view, shape = of_map(draft, node)
     kernel = _pair(node.attrs["kernel_shape"], node, "kernel")
     stride = _pair(node.attrs.get("strides", (1,) * (len(view.order) - 1)), node, "strides")
@@ -167,6 +172,19 @@ def pool(draft: Draft, node: Node) -> None:
         view, pads = replace(view, tensor=draft.append(padded, sides)), (0, 0, 0, 0)
     kind = "max_pool" if node.kind == "MaxPool" else "avg_pool"
     draft.emit_like(node, view, kind, kernel=kernel, stride=stride, pads=pads)
+
+
+def _upright_pool(draft: Draft, node: Node) -> None:
+    """A pool over a series that stands upright, as tf2onnx writes Keras' 1-D pools: its windows are laid down."""
+    (name, *_), (output, *_) = node.inputs, node.outputs
+    lying = f"{name}.lying"
+    draft.views[lying] = replace(draft.views[name], order=(0, 1, 2))
+    attrs = {key: value[::-1] if key in ("kernel_shape", "strides") else value for key, value in node.attrs.items()}
+    if "pads" in attrs:
+        top, left, bottom, right = attrs["pads"]
+        attrs["pads"] = [left, top, right, bottom]
+    pool(draft, replace(node, inputs=(lying, *node.inputs[1:]), attrs=attrs))
+    draft.views[output] = replace(draft.views[output], order=UPRIGHT)
 
 
 def _last_window(size: int, kernel: int, stride: int, low: int, high: int) -> int:

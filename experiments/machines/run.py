@@ -7,6 +7,7 @@ Trains the original unless its weights are there, then searches; a run that was 
 
 import argparse
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def net() -> nn.Module:
     """640-128-128-8-128-128-640 with batch norm, 0.2 M parameters: MLPerf Tiny's autoencoder with fewer layers."""
     layers: list[nn.Module] = []
     sides = (BINS * FRAMES, 128, 128, 8, 128, 128)
-    for inputs, outputs in zip(sides, sides[1:], strict=False):
+    for inputs, outputs in pairwise(sides):
         layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(sides[-1], sides[0]))
 

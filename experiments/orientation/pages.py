@@ -19,9 +19,9 @@ FONTS = {
     "test": ("DejaVuSerif-Italic", "STIXGeneralBol", "DejaVuSans-Oblique"),
 }
 SYLLABLES = {
-    "train": "an ber cho dul en fi gra hol in ju kar lem mo nes or pru qui ras ste tur um vel wi yo zan".split(),
-    "val": "ath bli cor des ek fal gim hu ist jo kle lan mir nop ol pas ril sch tob ul ven wes xi yar ze".split(),
-    "test": "ack brin cel dom ep fro gel hid ir jam kop lus mid nab ost ply rem sov tha ud vic wun ys".split(),
+    "train": "an ber cho dul en fi gra hol in ju kar lem mo nes or pru qui ras ste tur um vel wi yo zan",
+    "val": "ath bli cor des ek fal gim hu ist jo kle lan mir nop ol pas ril sch tob ul ven wes xi yar ze",
+    "test": "ack brin cel dom ep fro gel hid ir jam kop lus mid nab ost ply rem sov tha ud vic wun ys",
 }
 HERE = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
@@ -30,7 +30,7 @@ def words(rng: np.random.Generator, part: str, count: int) -> str:
     """Invented words, some of them capitalized or numbers, as in a language nobody speaks."""
     found = []
     for _ in range(count):
-        word = "".join(rng.choice(SYLLABLES[part], rng.integers(1, 5)))
+        word = "".join(rng.choice(SYLLABLES[part].split(), rng.integers(1, 5)))
         shape = rng.random()
         found.append(str(rng.integers(1, 3000)) if shape < 0.06 else word.capitalize() if shape < 0.2 else word)
     return " ".join(found)

@@ -99,6 +99,13 @@ def test_a_missing_channel_axis_is_added() -> None:
     assert np.array_equal(load_data(flat, SHAPE, 3).x_train, given["x_train"])
 
 
+def test_a_series_with_its_channels_last_is_told_how_to_turn() -> None:
+    given = arrays(train=30, val=60, test=30)
+    given |= {key: np.zeros((len(value), 32, 6), np.float32) for key, value in given.items() if key.startswith("x")}
+    with pytest.raises(DataError, match=r"got 30 x 32 x 6; channels come first here: x\.transpose\(0, 2, 1\)"):
+        load_data(given, (6, 1, 32), 3)
+
+
 def test_float_features_are_fed_as_they_are() -> None:
     rng = np.random.default_rng(0)
     given = {f"x_{part}": rng.normal(size=(30, 5)) for part in ("train", "val", "test")}
