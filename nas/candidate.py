@@ -48,8 +48,7 @@ class Student(nn.Module):
         self.graph = graph
         slots = {graph.input: 0} | {op.name: k for k, op in enumerate(graph.ops, 1)}
         self.layers = nn.ModuleList()
-        self._layer_of: dict[str, Layer] = {}
-        self._kept: dict[str, Kept] = {}
+        self._layer_of: dict[str, Layer | Kept] = {}
         self._steps: list[tuple[Run, tuple[int, ...], int]] = []
         for op in graph.ops:
             run = self._build(op, weights)
@@ -63,17 +62,12 @@ class Student(nn.Module):
             for name in normed(graph):
                 bias = torch.tensor(weights[f"{name}.bias"], dtype=torch.float32)
                 gamma = torch.full_like(bias, (1 + EPS) ** 0.5)
-                self._layer_of[name].set_norm(gamma, bias, torch.zeros_like(bias), torch.ones_like(bias))
+                self.layer(name).set_norm(gamma, bias, torch.zeros_like(bias), torch.ones_like(bias))
 
     def _build(self, op: Op, weights: Weights) -> Run:
-        if op.kind == "onnx":
-            kept = Kept(op, weights)
-            self.layers.append(kept)
-            self._kept[op.name] = kept
-            return kept.forward
         if op.kind in PLAIN:
             return PLAIN[op.kind](op, self.graph.shapes[op.inputs[0]])
-        layer = build(op, weights[f"{op.name}.weight"], weights[f"{op.name}.bias"])
+        layer = Kept(op, weights) if op.kind == "onnx" else build(op, weights)
         self.layers.append(layer)
         self._layer_of[op.name] = layer
         return layer.forward
@@ -111,26 +105,27 @@ class Student(nn.Module):
         """
         for name, value in self.tensors(x, normed(self.graph)).items():
             var, mean = torch.var_mean(value, [axis for axis in range(value.ndim) if axis != 1], correction=0)
-            self._layer_of[name].add_norm(mean, var)
+            self.layer(name).add_norm(mean, var)
 
     def folded(self) -> dict[str, np.ndarray]:
         """The graph's weights, float32, with every BatchNorm folded into the operator before it."""
-        found: dict[str, np.ndarray] = {}
-        for name, layer in self._layer_of.items():
-            found[f"{name}.weight"], found[f"{name}.bias"] = layer.folded()
-        for name, kept in self._kept.items():
-            found |= {f"{name}.{role}": value.detach().numpy().copy() for role, value in kept.named_parameters()}
-        return found
+        return {
+            f"{name}.{role}": values
+            for name, layer in self._layer_of.items()
+            for role, values in layer.folded().items()
+        }
 
     def layer(self, name: str) -> Layer:
-        """The layer of a weighted operator."""
-        return self._layer_of[name]
+        """The layer of a weighted operator that is not kept as it is."""
+        layer = self._layer_of[name]
+        assert isinstance(layer, Layer)
+        return layer
 
     def parameters_by_name(self) -> dict[str, nn.Parameter]:
         """What is learned, as `"<op>.<weight|bias|gamma|beta>"`."""
         return {
             f"{name}.{key}": parameter
-            for name, layer in (*self._layer_of.items(), *self._kept.items())
+            for name, layer in self._layer_of.items()
             for key, parameter in layer.named_parameters()
         }
 
@@ -138,7 +133,7 @@ class Student(nn.Module):
         """Everything learned and every running statistic, as copies: `"<op>.<weight|bias|gamma|beta|mean|var>"`."""
         return {
             f"{name}.{key}": value.detach().numpy().copy()
-            for name, layer in (*self._layer_of.items(), *self._kept.items())
+            for name, layer in self._layer_of.items()
             for key, value in layer.state_dict().items()
         }
 
@@ -150,9 +145,9 @@ class Student(nn.Module):
             for name, shape in graph.weight_shapes.items()
         }
         student = cls(graph, weights, ending=ending)
-        for name, layer in student._layer_of.items():
+        for name in student._layer_of:
             if f"{name}.gamma" in state:
-                layer.set_norm(
+                student.layer(name).set_norm(
                     **{key: torch.tensor(state[f"{name}.{key}"]) for key in ("gamma", "beta", "mean", "var")}
                 )
         return student

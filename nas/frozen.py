@@ -37,6 +37,10 @@ class Kept(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         return run(self.op, inputs, {role: getattr(self, role) for role, *_ in self.op["learned"]})
 
+    def folded(self) -> dict[str, np.ndarray]:
+        """The learned constants by role."""
+        return {role: value.detach().numpy().copy() for role, value in self.named_parameters()}
+
 
 def run_of(op: Op, weights: Mapping[str, np.ndarray]) -> Callable[..., Tensor]:
     """The operator with these weights, nothing of it to be learned."""

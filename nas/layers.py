@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces.graph import Op
+from search_spaces.graph import Op, Weights
 from search_spaces.ops import CONVOLUTIONS
 
 EPS = 1e-5  # added to a variance before its root, as torch and ONNX do by default
@@ -55,19 +55,19 @@ class Layer(nn.Module):
             return y
         return F.batch_norm(y, self.mean, self.var, self.gamma, self.beta, self.training, MOMENTUM, EPS)
 
-    def folded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weight and bias of the operator without a norm, computed in float64 and rounded once."""
+    def folded(self) -> dict[str, np.ndarray]:
+        """The operator's weights by role without a norm, computed in float64 and rounded once."""
         weight = self.weight.detach().double()
         if self.bias is not None:
-            return weight.float().numpy(), self.bias.detach().float().numpy().copy()
+            return {"weight": weight.float().numpy(), "bias": self.bias.detach().float().numpy().copy()}
         scale = self.gamma.detach().double() / (self.var.double() + EPS).sqrt()
         bias = self.beta.detach().double() - scale * self.mean.double()
         weight = weight * scale.view(-1, *(1 for _ in weight.shape[1:]))
-        return weight.float().numpy(), bias.float().numpy()
+        return {"weight": weight.float().numpy(), "bias": bias.float().numpy()}
 
 
 class Conv(Layer):
-    """A 2-D convolution; pads that differ between sides are applied before it."""
+    """A 2-D convolution, transposed or not."""
 
     def __init__(self, op: Op, weight: np.ndarray, bias: np.ndarray) -> None:
         super().__init__(weight, bias)
@@ -75,17 +75,6 @@ class Conv(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.finish(convolve(self.op, x, self.weight, self.bias))
-
-
-class ConvTranspose(Layer):
-    """A transposed 2-D convolution; its weight has the order of axes of a `Graph`, filters first."""
-
-    def __init__(self, op: Op, weight: np.ndarray, bias: np.ndarray) -> None:
-        super().__init__(weight, bias)
-        self.op = op
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.finish(convolve_transposed(self.op, x, self.weight, self.bias))
 
 
 class Linear(Layer):
@@ -104,15 +93,21 @@ class Affine(Layer):
         return torch.addcmul(self.bias.view(tail), x, self.weight.view(tail))
 
 
-def build(op: Op, weight: np.ndarray, bias: np.ndarray) -> Layer:
+def build(op: Op, weights: Weights) -> Layer:
     """The layer of a weighted operator; the arrays are copied."""
+    weight, bias = weights[f"{op.name}.weight"], weights[f"{op.name}.bias"]
     if op.kind in CONVOLUTIONS:
-        return (Conv if op.kind == "conv" else ConvTranspose)(op, weight, bias)
+        return Conv(op, weight, bias)
     return Linear(weight, bias) if op.kind == "linear" else Affine(weight, bias)
 
 
 def convolve(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution of an operator's attributes, `N x C x H x W`."""
+    """The convolution of an operator's attributes, `N x C x H x W`; weight `O x I/groups x KH x KW`, transposed or not.
+
+    Pads that differ between sides are applied before it, or cut off behind it.
+    """
+    if op.kind == "conv_transpose":
+        return _convolve_transposed(op, x, weight, bias)
     top, left, bottom, right = op["pads"]
     even = (top, left) == (bottom, right)
     if not even:
@@ -121,8 +116,7 @@ def convolve(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(x, weight, bias, op["stride"], inside, op["dilation"], op["groups"])
 
 
-def convolve_transposed(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The transposed convolution of an operator's attributes, `N x C x H x W`; weight `O x I/groups x KH x KW`."""
+def _convolve_transposed(op: Op, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     top, left, bottom, right = op["pads"]
     groups = op["groups"]
     inputs_first = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)

@@ -15,7 +15,7 @@ from nas.candidate import PLAIN
 from nas.factorize import factorize, read
 from nas.frozen import run_of
 from nas.inherit import Order, inherit
-from nas.layers import convolve, convolve_transposed
+from nas.layers import convolve
 from nas.reference import Reference
 from search_spaces.factors import factored
 from search_spaces.genes import Genome
@@ -184,4 +184,4 @@ def _apply(op: Op, x: Tensor, weights: dict[str, np.ndarray]) -> Tensor:
     if op.kind == "affine":
         tail = (-1, *(1 for _ in x.shape[2:]))
         return x * weight.view(tail) + bias.view(tail)
-    return (convolve if op.kind == "conv" else convolve_transposed)(op, x, weight, bias)
+    return convolve(op, x, weight, bias)

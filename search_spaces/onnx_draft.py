@@ -8,6 +8,7 @@ values change or where the graph has a word for it (`flatten`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from math import prod
 from typing import Any, NoReturn
 
@@ -124,6 +125,18 @@ class Draft:
         if name in node.attrs:
             return node.attrs[name]
         return self.constant(node, place, name).tolist() if self.has(node, place) else default
+
+    def parts(self, node: Node, size: int) -> dict[str, tuple[int, int]]:
+        """Where each output of a Split of an axis of `size` begins and ends; even parts unless it says which."""
+        count = len(node.outputs)
+        even = [-(-size // count)] * (count - 1)
+        sizes = [int(part) for part in self.setting(node, "split", 1, [*even, size - sum(even)])]
+        stops = list(accumulate(sizes))
+        return {name: (stop - part, stop) for name, part, stop in zip(node.outputs, sizes, stops, strict=True)}
+
+    def weights_of(self, name: str) -> list[str]:
+        """The keys of an operator's weights."""
+        return [key for key in self.weights if key.rpartition(".")[0] == name]
 
     def norm(self, node: Node) -> tuple[np.ndarray, np.ndarray]:
         """Scale and shift of a BatchNormalization's channels."""
@@ -252,7 +265,7 @@ class Draft:
         """Takes back all operators but the first `count`, and what `names` stand for."""
         for op in self.ops[count:]:
             del self.shapes[op.name]
-            for key in [key for key in self.weights if key.rpartition(".")[0] == op.name]:
+            for key in self.weights_of(op.name):
                 del self.weights[key]
         del self.ops[count:]
         for name in names:

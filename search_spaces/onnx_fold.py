@@ -147,5 +147,5 @@ def rename(draft: Draft, names: dict[str, str]) -> None:
     """Gives operators other names, their weights with them."""
     draft.ops = [_rewired(op, names) for op in draft.ops]
     for old, new in names.items():
-        for key in [key for key in draft.weights if key.rpartition(".")[0] == old]:
+        for key in draft.weights_of(old):
             draft.weights[f"{new}.{key.rpartition('.')[2]}"] = draft.weights.pop(key)

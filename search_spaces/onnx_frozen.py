@@ -44,11 +44,6 @@ _TENSORS = frozenset({"Conv", "ConvTranspose", "InstanceNormalization", "LayerNo
 _TAKES_BATCH = frozenset({"Reshape", "Expand"})  # their integers may count the batch
 
 
-def is_simple(template: Template) -> bool:
-    """Is the batch the first axis, and nothing but the batch?"""
-    return template[0] == -1 and min(template[1:], default=1) > 0
-
-
 def keep(draft: Draft, node: Node, opset: int) -> None:
     """The node becomes an operator of kind `onnx`; a Split becomes a Slice for each of its outputs.
 
@@ -84,7 +79,7 @@ def _check_window(node: Node) -> None:
     pads = attrs.get("pads", ())
     half = len(pads) // 2
     pool = node.kind in ("AveragePool", "MaxPool")
-    if node.kind in ("AveragePool", "MaxPool", "ConvTranspose") and list(pads[:half]) != list(pads[half:]):
+    if (pool or node.kind == "ConvTranspose") and list(pads[:half]) != list(pads[half:]):
         node.refuse("padding that differs from side to side has no rule here; pad before it")
     if pool and (
         len(attrs["kernel_shape"]) != 2 or set(attrs.get("dilations", (1, 1))) != {1} or any(node.outputs[1:])
@@ -104,18 +99,12 @@ def _check_window(node: Node) -> None:
 
 def _split(draft: Draft, node: Node, opset: int) -> None:
     axis = int(node.attrs.get("axis", 0))
-    size = full_shape(draft, node.inputs[0])[axis]
-    count = len(node.outputs)
-    even = [-(-size // count)] * (count - 1)
-    parts = [int(part) for part in draft.setting(node, "split", 1, [*even, size - sum(even)])]
-    start = 0
-    for name, part in zip(node.outputs, parts, strict=True):
+    for name, (start, stop) in draft.parts(node, full_shape(draft, node.inputs[0])[axis]).items():
         given = []
-        for role, value in (("start", start), ("stop", start + part), ("axis", axis)):
+        for role, value in (("start", start), ("stop", stop), ("axis", axis)):
             given.append(draft.fresh(f"{name}.{role}"))
             draft.constants[given[-1]] = np.array([value], np.int64)
         _append(draft, Node("Slice", node.label, (node.inputs[0], *given), (name,), {}), opset)
-        start += part
 
 
 def _batch_norm(draft: Draft, node: Node, opset: int) -> None:
@@ -277,7 +266,7 @@ def full_shape(draft: Draft, name: str) -> Shape:
         return tuple(side * BATCH if axis == batch else side for axis, side in enumerate(sides))
     view = draft.views[name]
     template = draft.templates.get(view.tensor)
-    if template is not None and not is_simple(template):
+    if template is not None and not ops.batch_is_first(template):
         return tuple(-side * BATCH if side < 0 else side for side in template)
     return (BATCH, *draft.sides(view))
 
@@ -323,4 +312,4 @@ def _inferred(draft: Draft, node: Node, opset: int) -> Template:
 def is_readable(draft: Draft, name: str) -> bool:
     """May a rule of `onnx_nodes` read this name? Only if the batch is simply its first axis."""
     template = draft.templates.get(draft.views[name].tensor)
-    return template is None or is_simple(template)
+    return template is None or ops.batch_is_first(template)

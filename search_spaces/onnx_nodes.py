@@ -149,14 +149,8 @@ def split(draft: Draft, node: Node) -> None:
     """Split of the channels."""
     view = draft.view(node)
     axis = node.attrs.get("axis", 0) % (len(view.order) + 1)
-    size = draft.sides(view)[axis - 1]
-    count = len(node.outputs)
-    even = [-(-size // count)] * (count - 1)
-    parts = [int(part) for part in draft.setting(node, "split", 1, [*even, size - sum(even)])]
-    start = 0
-    for name, part in zip(node.outputs, parts, strict=True):
-        _cut(draft, node, name, view, axis, start, start + part)
-        start += part
+    for name, (start, stop) in draft.parts(node, draft.sides(view)[axis - 1]).items():
+        _cut(draft, node, name, view, axis, start, stop)
 
 
 def slices(draft: Draft, node: Node) -> None:

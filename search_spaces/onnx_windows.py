@@ -6,6 +6,7 @@ Names and meanings are those of the ONNX operator documentation, https://onnx.ai
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -62,63 +63,41 @@ def of_map(draft: Draft, node: Node) -> tuple[View, Shape]:
 
 def conv(draft: Draft, node: Node) -> None:
     """Conv over height and width, or over time; a missing bias is zero."""
-    weight = draft.constant(node, 1, "weight")
-    if weight.ndim not in (3, 4):
-        node.refuse(f"only 1-D and 2-D convolutions are supported, got {weight.ndim - 2}-D")
-    view, shape = of_map(draft, node)
-    if (weight.ndim == 3) != (len(view.order) == 2):
-        node.refuse(f"its weights have {weight.ndim - 2} spatial axes, its input {draft.sides(view)} has others")
-    weight = weight[:, :, None] if weight.ndim == 3 else weight
-    kernel = _pair(weight.shape[2:], node, "kernel")
-    ones = (1,) * (len(view.order) - 1)
-    stride = _pair(node.attrs.get("strides", ones), node, "strides")
-    dilation = _pair(node.attrs.get("dilations", ones), node, "dilations")
-    draft.emit_like(
-        node,
-        view,
-        "conv",
-        weight=weight,
-        bias=draft.constant(node, 2, "bias") if draft.has(node, 2) else np.zeros(len(weight)),
-        out_channels=len(weight),
-        kernel=kernel,
-        stride=stride,
-        pads=_pads(node, shape, kernel, stride, dilation),
-        dilation=dilation,
-        groups=int(node.attrs.get("group", 1)),
-    )
+    weight, window = _filters(draft, node)
+    pads = _pads(node, of_map(draft, node)[1], **window)
+    _convolution(draft, node, "conv", weight, pads=pads, groups=int(node.attrs.get("group", 1)), **window)
 
 
 def conv_transpose(draft: Draft, node: Node) -> None:
     """ConvTranspose over height and width, or over time; ONNX gives its weights as `I x O/groups x KH x KW`."""
-    weight = draft.constant(node, 1, "weight")
-    view, shape = of_map(draft, node)
-    rank = len(view.order) - 1
-    if weight.ndim != rank + 2:
-        node.refuse(f"its weights have {weight.ndim - 2} spatial axes, its input {draft.sides(view)} has others")
-    weight = weight[:, :, None] if rank == 1 else weight
+    weight, window = _filters(draft, node)
     groups = int(node.attrs.get("group", 1))
-    kernel = _pair(weight.shape[2:], node, "kernel")
-    names = ("strides", "dilations", "output_padding")
-    stride, dilation, extra = (
-        _pair(node.attrs.get(name, (int(name != "output_padding"),) * rank), node, name) for name in names
-    )
-    if rank == 1:
-        extra = (0, extra[1])
-    weight = by_filter(weight, groups)
-    draft.emit_like(
-        node,
-        view,
-        "conv_transpose",
-        weight=weight,
-        bias=draft.constant(node, 2, "bias") if draft.has(node, 2) else np.zeros(len(weight)),
-        out_channels=len(weight),
-        kernel=kernel,
-        stride=stride,
-        pads=_crops(node, shape, kernel, stride, dilation, extra),
-        dilation=dilation,
-        output_padding=extra,
-        groups=groups,
-    )
+    extra = tuple(node.attrs.get("output_padding", (0, 0)))
+    extra = extra if len(extra) == 2 else (0, *extra)
+    rest = {"pads": _crops(node, of_map(draft, node)[1], extra, **window), "output_padding": extra, "groups": groups}
+    _convolution(draft, node, "conv_transpose", by_filter(weight, groups), **rest, **window)
+
+
+def _filters(draft: Draft, node: Node) -> tuple[np.ndarray, dict[str, Pair]]:
+    """The weights with both spatial axes, and the kernel, stride and dilation."""
+    weight = draft.constant(node, 1, "weight")
+    if weight.ndim not in (3, 4):
+        node.refuse(f"only 1-D and 2-D convolutions are supported, got {weight.ndim - 2}-D")
+    view, _ = of_map(draft, node)
+    if (weight.ndim == 3) != (len(view.order) == 2):
+        node.refuse(f"its weights have {weight.ndim - 2} spatial axes, its input {draft.sides(view)} has others")
+    weight = weight[:, :, None] if weight.ndim == 3 else weight
+    ones = (1,) * (len(view.order) - 1)
+    window = {"kernel": _pair(weight.shape[2:], node, "kernel")}
+    window["stride"] = _pair(node.attrs.get("strides", ones), node, "strides")
+    window["dilation"] = _pair(node.attrs.get("dilations", ones), node, "dilations")
+    return weight, window
+
+
+def _convolution(draft: Draft, node: Node, kind: str, weight: np.ndarray, **attrs: Any) -> None:
+    bias = draft.constant(node, 2, "bias") if draft.has(node, 2) else np.zeros(len(weight))
+    view, _ = of_map(draft, node)
+    draft.emit_like(node, view, kind, weight=weight, bias=bias, out_channels=len(weight), **attrs)
 
 
 def by_filter(weight: np.ndarray, groups: int) -> np.ndarray:
@@ -128,7 +107,7 @@ def by_filter(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 def _crops(
-    node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair, extra: Pair
+    node: Node, shape: Shape, extra: Pair, kernel: Pair, stride: Pair, dilation: Pair
 ) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) that a transposed convolution cuts off, from `pads`, `auto_pad` or `output_shape`."""
     mode = node.attrs.get("auto_pad", b"NOTSET").decode()

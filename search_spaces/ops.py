@@ -163,11 +163,15 @@ def is_depthwise(op: Op, channels: int) -> bool:
     return bool(op.kind in CONVOLUTIONS and op["groups"] == channels and channels > 1)
 
 
+def batch_is_first(template: Shape) -> bool:
+    """Is the batch the first axis of a kept node's output, and nothing but the batch?"""
+    return template[0] == -1 and min(template[1:], default=1) > 0
+
+
 def _kept_shape(op: Op, shapes: list[Shape]) -> Shape:
     """A kept node's shape is its template's: -k stands for k times the batch."""
     template: Shape = op["template"]
-    simple = template[0] == -1 and min(template[1:], default=1) > 0
-    return template[1:] if simple else tuple(abs(side) for side in template)
+    return template[1:] if batch_is_first(template) else tuple(abs(side) for side in template)
 
 
 CONVOLUTIONS = frozenset({"conv", "conv_transpose"})

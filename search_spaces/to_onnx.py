@@ -205,6 +205,7 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
         limits = constant("zero", np.array(0.0)), constant("six", np.array(6.0))
 
     late = any(op.kind == "gelu" for op in graph.ops)
+    opset, ir_version = (GELU_OPSET, GELU_IR_VERSION) if late else (OPSET, IR_VERSION)
     nodes = []
     for op in graph.ops:
         extra = [
@@ -224,7 +225,7 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
                 for role, values in SETTINGS[op.kind](op)
             )
         if op.kind == "onnx":
-            nodes += _kept(op, graph.input, weights, constant, fresh, GELU_OPSET if late else OPSET)
+            nodes += _kept(op, graph.input, weights, constant, fresh, opset)
             continue
         if op.kind in _SEVERAL:
             nodes += _SEVERAL[op.kind](op, graph.shapes[op.name], constant, fresh)
@@ -245,8 +246,8 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
     model = helper.make_model(
         body,
         producer_name="fitfront",
-        ir_version=GELU_IR_VERSION if late else IR_VERSION,
-        opset_imports=[helper.make_opsetid("", GELU_OPSET if late else OPSET)],
+        ir_version=ir_version,
+        opset_imports=[helper.make_opsetid("", opset)],
     )
     helper.set_model_props(model, dict([AS_WRITTEN]))
     return model

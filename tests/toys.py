@@ -55,6 +55,22 @@ class Sketch:
     def pool(self, name: str, kind: str, kernel: int, stride: int) -> str:
         return self.add(name, kind, kernel=(kernel, kernel), stride=(stride, stride), pads=(0, 0, 0, 0))
 
+    def gate(self, of: str, channels: int, name: str, kind: str, *, reduced: int = 0, **attrs: float) -> str:
+        """Squeeze-and-excite: `of` times a function of one or two 1x1 convolutions of its means."""
+        self.add("squeeze", "global_avg_pool", of)
+        if reduced:
+            self.conv("reduce", reduced, 1)
+            self.add("reduce_relu", "relu")
+        self.conv("excite", channels, 1)
+        return self.add(name, "mul", of, self.add("gate", kind, **attrs))
+
+    def partly(self, channels: int, first: int, mixed: int) -> str:
+        """A stem of which the first channels are joined, past it, with a convolution of the others."""
+        stem = self.conv("stem", channels)
+        left = self.add("left", "slice", stem, start=0, stop=first)
+        self.add("right", "slice", stem, start=first, stop=channels)
+        return self.add("joined", "concat", left, self.conv("mixed", mixed))
+
     def classifier(self, classes: int) -> None:
         self.add("gap", "global_avg_pool")
         self.add("flat", "flatten")
@@ -170,10 +186,7 @@ def every_kind() -> Toy:
     net = Sketch(3, 16, 16)
     net.conv("stem", 12)
     stem = net.add("stem_relu", "relu6")
-    net.add("squeeze", "global_avg_pool")
-    net.conv("excite", 12, 1)
-    gate = net.add("gate", "sigmoid")
-    net.add("gated", "mul", stem, gate)
+    net.gate(stem, 12, "gated", "sigmoid")
     net.add("scaled", "affine")
     small = net.pool("small", "max_pool", 2, 2)
     net.conv("grouped", 8, groups=4)
@@ -196,12 +209,7 @@ def modern() -> Toy:
     net = Sketch(3, 16, 16)
     net.conv("stem", 16)
     stem = net.add("stem_act", "hard_swish")
-    net.add("squeeze", "global_avg_pool")
-    net.conv("reduce", 4, 1)
-    net.add("reduce_relu", "relu")
-    net.conv("expand", 16, 1)
-    gate = net.add("gate", "clip", low=0.0, high=1.0)
-    gated = net.add("gated", "mul", stem, gate)
+    gated = net.gate(stem, 16, "gated", "clip", reduced=4, low=0.0, high=1.0)
     left = net.add("left", "slice", gated, start=0, stop=8)
     net.add("right", "slice", gated, start=8, stop=16)
     net.conv("right_conv", 8)

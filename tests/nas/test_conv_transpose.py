@@ -11,7 +11,7 @@ import torch
 
 from nas.candidate import Student
 from nas.inherit import inherit
-from nas.layers import convolve_transposed
+from nas.layers import convolve
 from nas.reference import Reference
 from nas.refit import refit
 from search_spaces.declare import Declaration
@@ -76,7 +76,7 @@ def test_one_pixel_by_hand() -> None:
     assert graph.shapes["y"] == (1, 1, 2)
     assert graph.macs == 4
     kernel = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
-    assert convolve_transposed(op, torch.tensor([[[[2.0]]]]), kernel, None).flatten().tolist() == [6, 8]
+    assert convolve(op, torch.tensor([[[[2.0]]]]), kernel, None).flatten().tolist() == [6, 8]
 
 
 def autoencoder() -> tuple[Graph, dict[str, np.ndarray]]:

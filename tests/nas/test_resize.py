@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from nas.resize import Sizes, sized, sized_planes
+from nas.tasks import CLASSIFICATION
 from nas.views import Views, feed
 
 RNG = np.random.default_rng(0)
@@ -57,7 +58,7 @@ def test_planes_hold_what_images_hold(images: np.ndarray) -> None:
 def test_views_give_pictures_of_another_size_and_keep_the_rest() -> None:
     images = np.stack([PIXELS, PIXELS[::-1]])
     logits = RNG.standard_normal((2, 5, 3)).astype(np.float32)
-    views = Views(images, logits, np.arange(5) % 3)
+    views = Views(images, logits, np.arange(5) % 3, CLASSIFICATION)
     small = views.at((2, 8, 8))
     rows = np.array([0, 7, 9])
     planes = np.empty((2 * 8 * 8, 3), np.float32)

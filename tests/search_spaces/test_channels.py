@@ -127,11 +127,7 @@ def test_the_blocks_of_a_grouped_convolution_are_alike() -> None:
 def test_a_slice_cuts_an_atom_in_two() -> None:
     """A stem of 8 of which the first 3 go one way and the others another."""
     net = Sketch(1, 4, 4)
-    stem = net.conv("stem", 8)
-    left = net.add("left", "slice", stem, start=0, stop=3)
-    net.add("right", "slice", stem, start=3, stop=8)
-    right = net.conv("mixed", 4)
-    net.add("joined", "concat", left, right)
+    net.partly(8, 3, 4)
     net.classifier(2)
     channels = trace(net.done())
     assert names(channels, "stem") == ["stem#0", "stem#1"]

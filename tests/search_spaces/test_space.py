@@ -70,16 +70,12 @@ def test_layers_whose_channels_stay_say_why() -> None:
 def test_a_slice_moves_with_the_channels_before_it() -> None:
     """12 channels of which the last 8 go on: after a cut to 4 of the first 4 and 4 of the last 8, channels 4 to 8."""
     net = Sketch(1, 4, 4)
-    stem = net.conv("stem", 16)
-    first = net.add("first", "slice", stem, start=0, stop=8)
-    net.add("second", "slice", stem, start=8, stop=16)
-    second = net.conv("mixed", 8)
-    net.add("joined", "concat", first, second)
+    net.partly(16, 8, 8)
     net.classifier(2)
     space = derive(net.done(), Declaration(depth=False, kernel=False))
     cut = space.apply(space.genome({"width:stem#0": 8, "width:stem#1": 4, "width:mixed": 4}))
     assert cut.by_name["stem"]["out_channels"] == 12
-    assert (cut.by_name["second"]["start"], cut.by_name["second"]["stop"]) == (8, 12)
+    assert (cut.by_name["right"]["start"], cut.by_name["right"]["stop"]) == (8, 12)
     assert cut.shapes["joined"] == (12, 4, 4)
 
 
