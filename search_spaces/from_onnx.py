@@ -7,6 +7,8 @@ into convolutions and linear layers. What is not understood is refused by name, 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,8 +94,8 @@ def read_model(content: bytes, path: Path, input_shape: Shape | None = None) -> 
 def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
     """The network in an ONNX model, and its weights as float32.
 
-    Tensors keep their ONNX names; an operator that several nodes were folded into has the last one's. A model written
-    by `to_onnx` is taken as it stands.
+    Tensors keep their ONNX names, but `/features/0/Conv_output_0` is called `features/0/Conv`; an operator that several
+    nodes were folded into has the last one's. A model written by `to_onnx` is taken as it stands.
 
     Args:
         model: one input and any number of outputs, float32, with a batch axis first.
@@ -234,6 +236,13 @@ def _start(body: onnx.GraphProto, input_shape: Shape | None) -> Draft:
     return Draft(image.name, wanted, outputs, batch, constants)
 
 
+def _names_of_nodes(draft: Draft) -> dict[str, str]:
+    """Short names of tensors that PyTorch's exporter named after their nodes, where these names are free."""
+    short = {op.name: re.sub(r"_output_0(?=\.|$)", "", op.name).lstrip("/") for op in draft.ops}
+    counts = Counter([*short.values(), draft.input, *draft.outputs])
+    return {name: new for name, new in short.items() if new and counts[new] == 1 and (new == name or new not in short)}
+
+
 def _names_of_turned(draft: Draft) -> dict[str, str]:
     """Operators that a file computes with the channels last, and what their outputs are called once turned back."""
     turned = {op.name for op in draft.ops if op.name in draft.views and not draft.is_plain(draft.views[op.name])}
@@ -260,8 +269,7 @@ def _finish(draft: Draft, as_written: bool) -> tuple[Graph, dict[str, np.ndarray
         onnx_fold.fold_ahead(draft, ends())
     onnx_frozen.settle(draft)
     names = {op.name: op.name for op in draft.ops}
-    if as_written:
-        names |= _names_of_turned(draft)
+    names |= _names_of_turned(draft) if as_written else _names_of_nodes(draft)
     for name in draft.outputs:
         tensor = draft.views[name].tensor
         if tensor in names and name not in names and tensor not in draft.outputs:

@@ -40,6 +40,20 @@ def assert_same_values(model: onnx.ModelProto, x: np.ndarray | None = None) -> P
     return graph, weights
 
 
+def test_tensors_named_after_their_nodes_are_called_by_these() -> None:
+    """Where that name is free: `/b/Relu` is somebody's already, and `x` is the input."""
+    nodes = [
+        node("Conv", "x w b", "/a/Conv_output_0"),
+        node("Relu", "/a/Conv_output_0", "/b/Relu_output_0"),
+        node("Sigmoid", "/b/Relu_output_0", "b/Relu"),
+        node("Tanh", "b/Relu", "/x_output_0"),
+        node("Relu", "/x_output_0", "y"),
+    ]
+    graph, weights = parse(file(nodes, ("n", 1, 4, 4), w=[[[[2.0]]]], b=[1.0]))
+    assert [op.name for op in graph.ops] == ["a/Conv", "/b/Relu_output_0", "b/Relu", "/x_output_0", "y"]
+    assert parse(to_onnx(graph, weights))[0] == graph
+
+
 # BatchNormalization and arithmetic with constants
 
 
