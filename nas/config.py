@@ -116,6 +116,9 @@ class RunConfig:
             raise InputError("a model needs data: give --data as well, or neither for the bundled quickstart")
         if self.weights is not None and (self.model is None or not FUNCTION.fullmatch(self.model)):
             raise InputError("weights are for a model given as package.module:function; a file holds its own")
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, str) and value.encode(errors="replace").decode() != value:
+                raise InputError(f"{name} must be valid UTF-8, got {value!r}; rename the file")
         if not self.out:
             raise InputError("out must name a folder, got an empty name")
 

@@ -120,6 +120,11 @@ def test_a_missing_config_file_is_said(tmp_path: Path) -> None:
         resolve({}, tmp_path / "none.toml")
 
 
+def test_a_name_that_no_file_of_the_run_could_hold_is_refused() -> None:
+    with pytest.raises(InputError, match=r"data must be valid UTF-8, got 'd\\udcff.npz'; rename"):
+        RunConfig(model="net.onnx", data="d\udcff.npz")
+
+
 def test_augment_is_one_of_the_presets_and_part_of_what_is_searched_for(tmp_path: Path) -> None:
     config = RunConfig(augment="series")
     assert resolve({}, write(tmp_path, config.to_toml())) == config

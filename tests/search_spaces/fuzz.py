@@ -1,7 +1,7 @@
 """Damaged ONNX files: `python -m tests.search_spaces.fuzz COUNT [SEED]` prints what became of each kind of damage.
 
 Each case is a file with one kind of damage. It must be read, or refused by an `EngineError` of one line, within seconds
-and 2 GB; anything else is a finding. `results/fuzz-onnx.csv` is what 22000 cases printed.
+and 2 GB; anything else is a finding. `results/fuzz-onnx.csv` is what 22,000 cases printed.
 """
 
 from __future__ import annotations
