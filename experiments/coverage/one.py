@@ -1,4 +1,4 @@
-"""One network of the coverage table, as a JSON line: `python experiments/coverage/one.py timm:resnet10t`."""
+"""Networks of the coverage table, a JSON line each: `python experiments/coverage/one.py timm:resnet10t ...`."""
 
 import json
 import sys
@@ -132,4 +132,5 @@ def row(name: str) -> dict[str, object]:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    print(json.dumps(row(sys.argv[1])))
+    for name in sys.argv[1:]:
+        print(json.dumps(row(name)), flush=True)
