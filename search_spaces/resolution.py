@@ -142,6 +142,8 @@ def _keeps_its_meaning(op: Op, before: list[Shape], after: list[Shape]) -> bool:
     """Would an operator do with other maps what it does with the original's?"""
     if op.kind == "onnx":  # its shapes are part of it
         return before == after
+    if op.kind == "norm" and op["over"] == "positions":  # of one position nothing would be left
+        return after[0][1:] != (1, 1) or before == after
     if op.kind in ("add", "sub", "mul"):  # what met place by place may not become one value for all places
         return all(a == b for a, b, old, other in zip(*after, *before, strict=True) if old == other)
     if op.kind in ("max_pool", "avg_pool") and any(op["pads"]):  # what a runtime can pad stays so in the same phase

@@ -77,6 +77,21 @@ def test_a_node_that_is_kept_ties_the_size_of_what_it_reads() -> None:
     assert resolution_options(with_kept(16, "c")) == ()
 
 
+def test_a_norm_over_positions_keeps_more_than_one() -> None:
+    """Two strides make 2x2 of 8x8 and 1x1 of 4x4, whose one value less its mean is nothing; 5x5 makes 2x2."""
+
+    def normed(over: str) -> Graph:
+        net = Sketch(1, 8, 8)
+        net.conv("c0", 4, stride=2)
+        net.conv("c1", 4, stride=2)
+        net.add("norm", "norm", epsilon=1e-5, over=over)
+        net.classifier(2)
+        return net.done()
+
+    assert resolution_options(normed("channels")) == (4, 5, 6, 7, 8)
+    assert resolution_options(normed("positions")) == (5, 6, 7, 8)
+
+
 def test_maps_that_met_place_by_place_never_meet_as_one_value() -> None:
     """A 9x9 map halved to 5x5 and cropped by a valid 5x5 window: 1x1, which an add would spread over any map."""
     net = Sketch(1, 16, 16)
