@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import zipfile
 from math import prod
 from pathlib import Path
@@ -33,6 +34,20 @@ DTYPES = {
 
 ADVICE = "export it to ONNX: torch.onnx.export(torch.export.load(FILE).module(), (example,), 'net.onnx')"
 
+# What reading a damaged archive, or JSON of another form, may raise.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+
 _STRIDED = 7
 _PAYLOAD = re.compile(r"(weight|tensor)_\d+")
 
@@ -50,15 +65,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return _program(path, archive, entries), _tensors(path, archive, entries)
     except OSError as error:
         raise ModelError(f"the model {str(path)!r} cannot be read: {error.strerror or error}") from None
-    except (
-        zipfile.BadZipFile,
-        ArithmeticError,
-        LookupError,
-        RecursionError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise ModelError(f"{path} is not a whole file of torch.export.save ({reason}); save it again") from None
 

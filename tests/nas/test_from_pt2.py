@@ -6,7 +6,7 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from nas import cli, from_pt2, inputs, pt2_archive
 from nas.config import RunConfig
-from search_spaces.errors import ModelError
+from search_spaces.errors import EngineError, ModelError
 from search_spaces.from_onnx import read_model
 from search_spaces.graph import Graph
 from search_spaces.to_onnx import to_onnx
@@ -307,6 +307,7 @@ def sides(*sizes: int, strides: tuple[int, ...] = (18, 9, 3, 1)) -> Callable[[di
         ({"model_json": b"{}"}, "is not a whole file of torch.export.save ('schema_version')"),
         ({"model_json": lambda document: document["graph_module"].pop("graph")}, "is not a whole exported program"),
         ({"model_json": lambda document: document["schema_version"].update(major=9)}, "version 8 of the schema, got 9"),
+        ({"model_constants_config_json": b'{"config": 3}'}, "whole file of torch.export.save ('int' object has"),
         ({"byteorder": b"big"}, "must be little-endian"),
         ({"compress": zipfile.ZIP_DEFLATED}, "holds compressed entries"),
     ],
@@ -339,3 +340,45 @@ def test_the_largest_file_is_bounded(saved: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pt2_archive, "LARGEST_FILE", 100)
     with pytest.raises(ModelError, match="may have at most 0 MB"):
         graph_of(saved)
+
+
+VALUES = (
+    *(None, True, -1, 0, 2**31, 2**70, 1.5, "Infinity", "x", "input", [], {}, [1] * 5, {"as_int": -5}),
+    *(
+        {"as_none": True},
+        {"as_tensor": {"name": "input"}},
+        {"as_ints": [2**20, 2**20]},
+        "torch.ops.aten.matmul.default",
+    ),
+)
+
+
+def places(document: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every value of a JSON document that is read."""
+    inside = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in inside:
+        if key not in ("metadata", "module_call_graph"):
+            yield (*way, key)
+            yield from places(value, (*way, key)) if isinstance(value, dict | list) else ()
+
+
+@pytest.mark.parametrize("name", ["model_json", "model_weights_config_json"])
+def test_no_change_to_a_file_ends_in_a_crash(saved: Path, tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+
+    def change(document: dict[str, Any]) -> None:
+        found = list(places(document))
+        *way, last = found[rng.integers(len(found))]
+        inside: Any = document
+        for key in way:
+            inside = inside[key]
+        inside[last] = VALUES[rng.integers(len(VALUES))]
+
+    refusals = []
+    for _ in range(50):
+        try:
+            graph_of(rewritten(saved, tmp_path / "net.pt2", **{name: change}))
+        except EngineError as error:
+            refusals.append(str(error))
+    assert len(refusals) >= 5
+    assert not any("\n" in text for text in refusals)
