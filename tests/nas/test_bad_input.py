@@ -255,7 +255,7 @@ def module_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        ("bad_input_nets:missing", "has no missing"),
+        ("bad_input_nets:missing", "has no function missing"),
         ("bad_input_nets:number", "must return a torch.nn.Module, got int"),
         ("bad_input_nets:broken", "RuntimeError: first line"),
         ("no_such_package.nets:net", "no_such_package"),
