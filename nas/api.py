@@ -25,7 +25,7 @@ def optimize(
     Args:
         model: an `.onnx` or `.pt2` file, `package.module:function`, or a `torch.nn.Module`, which is read in eval mode
             and left as it is; None is the bundled quickstart.
-        data: what `--data` takes, or a mapping of arrays `x_train`, `y_train`, `x_val`, ... (see `nas.data`).
+        data: what `--data` takes, or a mapping of arrays `x_train`, `y_train`, `x_val`, ... (see `nas.data.dataset`).
         quiet: show no progress.
         flags: any field of `RunConfig`: `max_size="256KB"`, `max_drop="2%"`, `target="nrf52840"`, `budget="10m"`,
             `workers=2`, `seed=0`, `out="results/mine"`, ...

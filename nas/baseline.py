@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.data import DataSet
+from nas.data.dataset import DataSet
 from nas.judge import Judge
 from nas.runtime import Session
 from nas.tasks import Task

@@ -170,7 +170,8 @@ def optimize(
     }  # fmt: skip
     resolved = resolve(flags, config)
     # torch and pymoo take seconds to import; --help and bad flags need neither.
-    from nas import listing, run, tables
+    from nas import listing, run
+    from nas.report import tables
 
     try:
         front = run.optimize(resolved, quiet=quiet)
@@ -253,9 +254,9 @@ def targets_command(as_json: Json = False) -> None:
 @_guarded
 def report_command(folder: Folder) -> None:
     """Make a finished run's tables, pictures and report again."""
-    from nas import report
+    from nas.report import page
 
-    typer.echo(report.rewrite(folder))
+    typer.echo(page.rewrite(folder))
 
 
 @_guarded

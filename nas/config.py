@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.augment import PRESETS
+from nas.data.augment import PRESETS
 from nas.functions import FUNCTION
 from nas.objectives import (
     Budget,
@@ -52,7 +52,7 @@ class RunConfig:
         normalize: what the original expects of images in [0, 1], "imagenet" or "0.5/0.5"; "" = nothing.
         task: one of `nas.tasks.TASKS`.
         metric: one of the task's, or `package.module:function`; "" = the task's first.
-        augment: one of `nas.augment.PRESETS`; "" = what suits the data.
+        augment: one of `nas.data.augment.PRESETS`; "" = what suits the data.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.

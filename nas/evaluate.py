@@ -12,22 +12,22 @@ import numpy as np
 
 from nas import atomic, checkpoints
 from nas.artefacts import RunFolder
-from nas.augment import Preset
-from nas.candidate import Student
-from nas.distill import Distiller, Recipe
+from nas.data.augment import Preset
+from nas.data.resize import sized
+from nas.data.views import Views, feed
 from nas.evaluation import Evaluation, Job
-from nas.export.qdq_onnx import qdq_onnx
-from nas.export.tflite import tflite_bytes
-from nas.inherit import importance
+from nas.int8.export.qdq_onnx import qdq_onnx
+from nas.int8.export.tflite import tflite_bytes
+from nas.int8.quantize import calibrate, quantize
 from nas.judge import Judge
 from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
-from nas.quantize import calibrate, quantize
-from nas.refit import Reference, refit
-from nas.resize import sized
 from nas.runtime import Session, ending_of
+from nas.students.candidate import Student
+from nas.students.inherit import importance
+from nas.students.refit import Reference, refit
 from nas.tasks import Task
-from nas.views import Views, feed
+from nas.training.distill import Distiller, Recipe
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
 from search_spaces.space import SearchSpace

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, data_sources, quickstart, wording
-from nas.augment import Preset, preset_for
+from nas import atomic, quickstart, wording
 from nas.config import RunConfig
-from nas.data import DataSet, load_data
+from nas.data import sources
+from nas.data.augment import Preset, preset_for
+from nas.data.dataset import DataSet, load_data
+from nas.data.pictures import Told
+from nas.data.scratch import Scratch
 from nas.functions import FUNCTION
 from nas.objectives import Limits, violation
-from nas.pictures import Told
-from nas.scratch import Scratch
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
@@ -128,10 +129,10 @@ def read(
     device = load_device(config.target)
     limits = with_device(config.limits, device)
     declaration = load_declaration(config.space)
-    spec: data_sources.Spec = data if data is not None else config.data
+    spec: sources.Spec = data if data is not None else config.data
     exported = None
     if module is not None or (config.model is not None and FUNCTION.fullmatch(config.model)):
-        spec = data_sources.read(spec, config.parsed_input_shape, seed=config.seed)
+        spec = sources.read(spec, config.parsed_input_shape, seed=config.seed)
         path, exported = config.folder / EXPORTED_FILE, _exported(config, module, spec)
         graph, weights = read_model(exported, path, config.parsed_input_shape)
     elif config.model is not None and is_program(Path(config.model)):
@@ -204,9 +205,9 @@ def is_program(path: Path) -> bool:
 
 def _program(path: Path, input_shape: Shape | None) -> bytes:
     """A program of `torch.export.save` as ONNX."""
-    from nas import from_pt2  # imports torch, which an ONNX model does not need here
+    from nas.pytorch import pt2  # imports torch, which an ONNX model does not need here
 
-    return from_pt2.onnx_bytes(path, input_shape)
+    return pt2.onnx_bytes(path, input_shape)
 
 
 def _model_file(model: str | None) -> Path:
@@ -232,9 +233,9 @@ def _name(model: str | None, module: nn.Module | None) -> str:
     return model if FUNCTION.fullmatch(model) else Path(model).name
 
 
-def _exported(config: RunConfig, module: nn.Module | None, source: data_sources.Source) -> bytes:
+def _exported(config: RunConfig, module: nn.Module | None, source: sources.Source) -> bytes:
     """A PyTorch module as ONNX; its input has the shape of the training images."""
-    from nas import from_torch  # imports torch, which an ONNX model does not need here
+    from nas.pytorch import modules  # imports torch, which an ONNX model does not need here
 
     if "x_train" not in source.arrays:
         raise DataError("data must hold x_train; its images tell the input shape of a PyTorch model")
@@ -243,9 +244,9 @@ def _exported(config: RunConfig, module: nn.Module | None, source: data_sources.
         raise DataError("x_train must be N x C x H x W or N x features, got a single row of numbers")
     if module is None:
         assert config.model is not None
-        module = from_torch.load(config.model, Path(config.weights) if config.weights else None)
-    grey = len(shape) == 2 and not from_torch.takes_series(module)  # N x H x W without its one channel
-    return from_torch.onnx_bytes(module, (1, *shape) if grey else shape)
+        module = modules.load(config.model, Path(config.weights) if config.weights else None)
+    grey = len(shape) == 2 and not modules.takes_series(module)  # N x H x W without its one channel
+    return modules.onnx_bytes(module, (1, *shape) if grey else shape)
 
 
 def file_digest(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.resize import Sizes
+from nas.data.resize import Sizes
 from nas.tasks import Task
 from search_spaces.graph import Shape
 

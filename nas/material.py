@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nas.augment import augment
 from nas.baseline import Baseline
+from nas.data.augment import augment
+from nas.data.views import KEPT_BYTES
 from nas.inputs import Inputs
 from nas.runtime import BATCH, Session
-from nas.views import KEPT_BYTES
 
 
 def gather(

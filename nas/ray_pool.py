@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.data.scratch import Mapped, opened, portable
 from nas.evaluation import Evaluation, Job
-from nas.scratch import Mapped, opened, portable
 from nas.workers import ONE_THREAD, Build, attempt, use_one_thread
 from search_spaces.errors import InputError
 

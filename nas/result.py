@@ -222,7 +222,7 @@ class Front:
     @property
     def table(self) -> pd.DataFrame:
         """The front as `front.csv` has it, one row a model."""
-        from nas import tables  # pandas takes a third of a second to import
+        from nas.report import tables  # pandas takes a third of a second to import
 
         return tables.front_table(self.result)
 

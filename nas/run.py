@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, judge, manifest, material, pareto, report, study, timing, wording
+from nas import atomic, baseline, finale, inputs, judge, manifest, material, pareto, study, timing, wording
 from nas.artefacts import RunFolder
-from nas.augment import augment
 from nas.config import CONFIG_FILE, RunConfig
+from nas.data.augment import augment
+from nas.data.scratch import Scratch
 from nas.evaluate import Setup, builder
 from nas.evaluation import Evaluation
 from nas.inputs import Inputs
@@ -24,9 +25,9 @@ from nas.pacing import Pacer
 from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
+from nas.report import page
 from nas.result import Front, Original, Point, RunResult
 from nas.runtime import Session
-from nas.scratch import Scratch
 from nas.strategies.build import build_strategy
 from nas.strategies.staged import Staged
 from nas.study import Event
@@ -189,7 +190,7 @@ class _Run:
 
     def _setup(self, plan: Plan, deadline: float) -> Setup:
         found = self.inputs
-        from nas.distill import Recipe
+        from nas.training.distill import Recipe
 
         return Setup(
             found.space,
@@ -290,7 +291,7 @@ class _Run:
             finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
         result = self._result(strategy, shown, chosen, accuracy, evaluations, ladder, search_seconds)
         self.view.phase("writing the report")
-        report.write_run(result, self.folder.root)
+        page.write_run(result, self.folder.root)
         manifest.write(self.folder, found, result)
         self.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
         return Front(self.folder.root, result)

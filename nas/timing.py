@@ -7,12 +7,12 @@ import time
 import numpy as np
 import torch
 
-from nas.candidate import Student
-from nas.distill import Distiller, Recipe
+from nas.data.views import Views
 from nas.inputs import Inputs
 from nas.plan import fit_prices
 from nas.strategies import ladder
-from nas.views import Views
+from nas.students.candidate import Student
+from nas.training.distill import Distiller, Recipe
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
 from targets.cost import estimate

@@ -1,9 +1,9 @@
 """Nodes that are kept as they are: attention, unusual norms, and whatever is understood but has no kind of its own.
 
 Such an operator has the kind `onnx`. Its structure and its channels stay; its float constants, but for single numbers,
-are weights and are trained with the rest; `nas.frozen` computes it in torch and `to_onnx` writes it as it came. It may
-put the batch axis anywhere and fold other axes into it (as windowed attention does), so its shape is a template, in
-which -k stands for k times the batch.
+are weights and are trained with the rest; `nas.students.frozen` computes it in torch and `to_onnx` writes it as it
+came. It may put the batch axis anywhere and fold other axes into it (as windowed attention does), so its shape is a
+template, in which -k stands for k times the batch.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def keep(draft: Draft, node: Node, opset: int) -> None:
 
 
 def _check_window(node: Node) -> None:
-    """Refuses what `nas.frozen` does not compute, so that nothing fails later."""
+    """Refuses what `nas.students.frozen` does not compute, so that nothing fails later."""
     attrs = node.attrs
     if attrs.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
         node.refuse("auto_pad has no rule here; export with explicit pads")

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from nas import from_torch
+from nas.pytorch import modules
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -66,6 +66,6 @@ def trained(
             optimizer.step()
         schedule.step()
     model, file = folder / "digits.onnx", folder / "digits.npz"
-    from_torch.export(net, tuple(x.shape[1:]), model)
+    modules.export(net, tuple(x.shape[1:]), model)
     np.savez(file, **data)  # type: ignore[arg-type]
     return model, file

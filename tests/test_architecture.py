@@ -25,14 +25,14 @@ MAY_IMPORT = {
 """Of our own packages."""
 
 DOORS = {
-    "matplotlib": {"nas/plots.py"},
+    "matplotlib": {"nas/report/plots.py"},
     "onnxruntime": {"nas/runtime.py"},
     "optuna": {"nas/dashboard.py", "nas/strategies/bayes.py"},
-    "pandas": {"nas/tables.py"},
+    "pandas": {"nas/report/tables.py"},
     "pymoo": {"nas/strategies/evolution.py"},
     "ray": {"nas/ray_pool.py"},
     "rich": {"nas/progress.py"},
-    "safetensors": {"nas/checkpoints.py", "nas/from_torch.py"},
+    "safetensors": {"nas/checkpoints.py", "nas/pytorch/modules.py"},
     "typer": {"nas/cli.py"},
 }
 """Who may import what, so that a dependency can be replaced in one place."""

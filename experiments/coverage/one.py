@@ -13,10 +13,10 @@ import onnxruntime
 import torch
 import zoo
 
-from nas.candidate import Student, normed
-from nas.export.tflite import tflite_bytes
-from nas.from_torch import onnx_bytes
-from nas.quantize import calibrate, quantize
+from nas.int8.export.tflite import tflite_bytes
+from nas.int8.quantize import calibrate, quantize
+from nas.pytorch.modules import onnx_bytes
+from nas.students.candidate import Student, normed
 from nas.timing import fresh_weights
 from search_spaces.declare import Declaration
 from search_spaces.errors import EngineError

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from nas import quickstart
-from nas.candidate import Student
-from nas.export.tflite import tflite_bytes
-from nas.quantize import calibrate, quantize
+from nas.int8.export.tflite import tflite_bytes
+from nas.int8.quantize import calibrate, quantize
+from nas.students.candidate import Student
 from nas.timing import fresh_weights
 from search_spaces.declare import load_declaration
 from search_spaces.from_onnx import load_model

@@ -15,11 +15,11 @@ from scipy.stats import rankdata, spearmanr
 from nas import baseline, inputs, material
 from nas.artefacts import RunFolder
 from nas.config import RunConfig
-from nas.distill import Recipe
 from nas.evaluate import Setup, builder
 from nas.evaluation import Job
 from nas.ray_pool import RayPool
 from nas.runtime import Session
+from nas.training.distill import Recipe
 from targets.pricing import Pricer
 
 BINS = [(180, 256), (115, 160), (70, 100), (40, 60)]  # KB

@@ -3,8 +3,9 @@
     python experiments/training/run.py [ARM ...] [--kb 100] [--steps 12000] [--seeds 0 1]
 
 An arm is a list of settings: `views=4`, `lr=0.1,weight_decay=1e-4`, or `base`. Settings are those of
-`nas.distill.Recipe`, and `views`, the augmented views that the original answers (2); `stale=1` means eight views of
-which only the pictures themselves were answered. The network is the widest uniform MobileNetV1 of at most that size.
+`nas.training.distill.Recipe`, and `views`, the augmented views that the original answers (2); `stale=1` means eight
+views of which only the pictures themselves were answered. The network is the widest uniform MobileNetV1 of at most that
+size.
 """
 
 import argparse
@@ -17,12 +18,12 @@ import pandas as pd
 from nas import baseline, inputs, material
 from nas.artefacts import RunFolder
 from nas.config import RunConfig
-from nas.distill import Recipe
 from nas.evaluate import Setup, builder
 from nas.evaluation import Job
 from nas.ray_pool import RayPool
 from nas.runtime import Session
 from nas.strategies import ladder
+from nas.training.distill import Recipe
 from targets.pricing import Pricer
 
 HERE = Path(__file__).parent

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.data.views import feed
 from nas.tasks.losses import Loss, Squared
 from nas.tasks.metrics import AUC
 from nas.tasks.task import Task
-from nas.views import feed
 from search_spaces.errors import DataError, ModelError
 from search_spaces.graph import Shape
 

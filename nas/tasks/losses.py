@@ -50,7 +50,7 @@ class Softmax:
         alpha: float,
         into: np.ndarray,
     ) -> None:
-        from nas import kernels  # it takes a second to load, and only training needs it
+        from nas.training import kernels  # it takes a second to load, and only training needs it
 
         pictures = rows % len(self.labels)
         kernels.distillation(outputs, self.teacher, rows, self.labels, pictures, temperature, alpha, into)

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nas import pictures
-from nas.augment import PRESETS, preset_for
-from nas.data import load_data
-from nas.scratch import Scratch
+from nas.data import pictures
+from nas.data.augment import PRESETS, preset_for
+from nas.data.dataset import load_data
+from nas.data.scratch import Scratch
 from tests import fuzzing
 
 SHAPE, CLASSES, ROWS = (3, 16, 16), 3, {"train": 30, "val": 12, "test": 12}

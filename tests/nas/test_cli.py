@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import nas
-from nas import cli, report
+from nas import cli
 from nas.config import RunConfig
+from nas.report import page
 from nas.result import Front, RunResult
 from nas.version import VERSION
 from search_spaces.errors import DataError, Interrupted, NothingFits
@@ -221,7 +222,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_report_is_made_again(tmp_path: Path) -> None:
-    path = report.write_run(synthetic_result(bill=(), archive=()), tmp_path)
+    path = page.write_run(synthetic_result(bill=(), archive=()), tmp_path)
     path.unlink()
     result = command("report", str(tmp_path))
     assert result.exit_code == 0

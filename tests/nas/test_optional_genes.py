@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.resize import sized
+from nas.data.resize import sized
+from nas.data.splits import four
 from nas.result import Front
 from nas.runtime import Session
-from nas.splits import four
 from search_spaces.declare import Declaration
 from search_spaces.from_onnx import load_model
 from search_spaces.space import derive

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from nas.data.views import feed
 from nas.result import Front
 from nas.runtime import Ending, Session
 from nas.tasks import load_task, metrics
-from nas.views import feed
 from search_spaces.errors import DataError, InputError, ModelError
 from tests import digits
 from tests.nas.digits_run import optimize

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from nas import cli, finale, load_result
+from nas.data.splits import four
 from nas.evaluate import RealProblem
 from nas.evaluation import Evaluation, Job
 from nas.ledger import LEDGER_FILE, read
 from nas.result import Front
 from nas.runtime import Session
-from nas.splits import four
 from search_spaces.errors import Interrupted, NothingFits
 from tests.digits import arrays
 from tests.nas.digits_run import config, optimize, outcomes, timeless

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from nas import baseline
-from nas.candidate import Student
 from nas.runtime import Ending, Session, ending_of
+from nas.students.candidate import Student
 from nas.tasks import load_task
 from search_spaces.to_onnx import to_onnx
 from tests.toys import chain, every_kind, images

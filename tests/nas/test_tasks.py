@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from nas import judge
-from nas.candidate import Student
-from nas.distill import Distiller, Recipe
+from nas.data.views import Views
 from nas.judge import Judge
+from nas.students.candidate import Student
 from nas.tasks import TASKS, load_task, metrics
-from nas.views import Views
+from nas.training.distill import Distiller, Recipe
 from search_spaces.errors import DataError, InputError, ModelError
 from tests.task_suite import ROWS, VALUES, Case, cases
 from tests.toys import Sketch, random_weights

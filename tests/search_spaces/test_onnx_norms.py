@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nas.inherit import inherit
+from nas.students.inherit import inherit
 from search_spaces.declare import Declaration
 from search_spaces.errors import TargetError
 from search_spaces.from_onnx import parse

@@ -1,0 +1,1 @@
+"""What a run learns from and is judged on: read, checked, split, augmented."""

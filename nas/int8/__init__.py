@@ -1,0 +1,1 @@
+"""From float weights to the one int8 meaning and its files."""

@@ -1,0 +1,1 @@
+"""The doors from PyTorch: modules and .pt2 files become ONNX, once."""

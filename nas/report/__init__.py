@@ -1,0 +1,1 @@
+"""Tables, plots and the page made of a run's result."""

@@ -1,0 +1,1 @@
+"""Candidates as torch networks, and what they inherit from the original."""

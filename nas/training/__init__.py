@@ -1,0 +1,1 @@
+"""Distillation: the loop over batches, and the compiled pass below it."""
