@@ -92,7 +92,9 @@ def optimize(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A folder of class folders, an .npz, or package.module:function.", rich_help_panel=WHAT),
+        typer.Option(
+            help="A folder of class folders, an .npz, a .csv, or package.module:function.", rich_help_panel=WHAT
+        ),
     ] = None,
     input_shape: InputShape = None,
     normalize: Annotated[

@@ -47,7 +47,7 @@ class RunConfig:
     Attributes:
         model: a `.onnx`, a `.pt2` or `package.module:function`; None is the bundled quickstart.
         weights: safetensors or a `weights_only` checkpoint for a model given as a function.
-        data: a folder of class folders, an `.npz`, or `package.module:function`; None is the quickstart's.
+        data: a folder of class folders, an `.npz`, a `.csv`, or `package.module:function`; None is the quickstart's.
         input_shape: of a model whose file leaves it open, "3x96x96"; "" = the file says.
         normalize: what the original expects of images in [0, 1], "imagenet" or "0.5/0.5"; "" = nothing.
         task: one of `nas.tasks.TASKS`.
