@@ -169,6 +169,14 @@ class SearchSpace:
             Genome(tuple(nearest(g.options, v * factor) if g.kind == "width" else v for g, v in values))
         )
 
+    def factored(self, genome: Genome, share: float) -> Genome:
+        """The genome with ranks nearest to `share` of the full ones at its widths, wherever two layers are smaller."""
+        values = list(self._checked(genome))
+        for _, pair in self._assembly.plan(genome.values).pairs:
+            full = min(width.of(genome.values) for width in (pair.inputs, pair.outputs))
+            values[pair.gene] = nearest(self.genes[pair.gene].options, share * full)
+        return self.canonical(Genome(tuple(values)))
+
     def sample(self, *, rng: np.random.Generator) -> Genome:
         """A random genome; samples spread over the space's sizes."""
         return self.canonical(Genome(tuple(random_values(self.genes, rng=rng))))

@@ -38,6 +38,9 @@ BAND = 5
 LADDER_EVERY = 3
 """Of so many finishes one is the ladder's; the others go to found networks while some are ahead of it."""
 
+RANK_SHARE = 0.25
+"""Of the full ranks, in the network that begins the search with all its large layers as two."""
+
 FINISH_SHARE = 0.5
 """Of the total, what scouts and search must leave: on a very short budget they are cut, never the finishes."""
 
@@ -197,7 +200,7 @@ class Staged:
             self._next_finish()
 
     def _seeds(self) -> list[Genome]:
-        """Ladder networks in the band, and the one nearest the target with one gene changed at a time."""
+        """The ladder network nearest the target, one gene changed at a time or all its ranks, moved into the band."""
         centre = ladder.at_size(self.space, self._measure, self._target_size())
         seeds = []
         indices = self.space.encode(centre)
@@ -207,6 +210,8 @@ class Staged:
             changed = indices.copy()
             changed[k] = 0
             seeds.append(self._into_band(self.space.decode(changed)))
+        if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
+            seeds.append(self._into_band(factored))
         return [genome for genome in dict.fromkeys(seeds) if genome]
 
     @property

@@ -91,6 +91,15 @@ def test_a_rank_that_does_not_pay_at_these_widths_is_no_rank() -> None:
     assert not space.active(thinner)[-1]
 
 
+def test_ranks_go_by_the_widths_of_their_network() -> None:
+    """A quarter of 32 is 8; of 16 it is 4, which pays with 64 outputs; of 4 it is 1, and 4 does not pay."""
+    space = space_of(two_layers())
+    assert space.values(space.factored(space.original, 0.25))["rank:b"] == 8
+    assert space.values(space.factored(space.genome({"width:a": 16}), 0.25))["rank:b"] == 4
+    thin = space.genome({"width:a": 4})
+    assert space.factored(thin, 0.25) == thin
+
+
 def test_names_stay_unique() -> None:
     net = Sketch(64)
     net.add("fc.rank", "relu")
