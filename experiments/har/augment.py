@@ -18,10 +18,10 @@ from experiments.har.run import CONFIG, train
 from nas import baseline, inputs, material
 from nas.artefacts import RunFolder
 from nas.config import RunConfig
-from nas.distill import Recipe
 from nas.evaluate import Setup, builder
 from nas.evaluation import Job
 from nas.strategies import ladder
+from nas.training.distill import Recipe
 from nas.workers import Serial
 from targets.pricing import Pricer
 
