@@ -127,7 +127,7 @@ def _read_all(draft: Draft, protos: Iterable[onnx.NodeProto], opset: int) -> Non
     """Nodes in order: shapes and what depends on constants alone are computed, all else becomes operators."""
     for proto in protos:
         node = _node(proto)
-        if node.kind == "Shape" and (node.inputs[0] in draft.views or node.inputs[0] in draft.repeated):
+        if node.kind == "Shape" and any(node.inputs[0] in of for of in (draft.views, draft.repeated, draft.differing)):
             sides = onnx_frozen.full_shape(draft, node.inputs[0])
             sides = sides[slice(node.attrs.get("start", 0), node.attrs.get("end"))]
             draft.constants[node.outputs[0]] = np.array(sides, np.int64)

@@ -1,6 +1,6 @@
 """Constants of an ONNX file: what depends on constants alone is computed, with ONNX's own reference implementation.
 
-A constant that a file repeats for every sample of a batch is kept once, with a note of the axis. So that no row is
+A constant that a file repeats for every sample of a batch is held once, with a note of the axis. So that no row is
 missed that differs, it is computed for one sample and for two.
 """
 
@@ -11,7 +11,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from search_spaces.graph import Shape
-from search_spaces.onnx_draft import BATCH, LARGEST, Draft, Node, counts_batch
+from search_spaces.onnx_draft import LARGEST, Draft, Node, counts_batch
 
 # Computed where all their inputs are constants, most of them in shape arithmetic. Named one by one, since an operator
 # without inputs may be random.
@@ -38,47 +38,38 @@ def compute(draft: Draft, node: Node, proto: onnx.NodeProto, opset: int) -> None
     """Adds the node's outputs to the constants.
 
     Raises:
-        UnsupportedOp: a result is too large, or differs from sample to sample.
+        UnsupportedOp: a result is too large.
     """
     given = {name: draft.constants[name] for name in node.inputs if name}
-    counted = node.kind in _REPEATING and any(counts_batch(v) for a in given.values() for v in a.flat)
+    counted = node.kind in _REPEATING and any(np.any(counts_batch(values)) for values in given.values())
     evaluator = ReferenceEvaluator(proto, opsets={"": opset})
 
     def results(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         _check_size(node, [feeds[name] for name in node.inputs if name])
         return [np.asarray(result) for result in evaluator.run(None, feeds)]
 
-    if not counted and draft.repeated.keys().isdisjoint(given):
+    if not counted and given.keys().isdisjoint({*draft.repeated, *draft.differing}):
         draft.constants.update(zip(node.outputs, results(given), strict=True))
         return
-    one, two = (results({name: _for_samples(draft, name, n) for name in given}) for n in (1, 2))
+    one, two = (results({name: draft.for_samples(name, n) for name in given}) for n in (1, 2))
     for name, first, second in zip(node.outputs, one, two, strict=True):
-        axis = _batch_axis(node, first, second)
         draft.constants[name] = first
-        if axis is not None:
+        if _same(first, second):
+            continue
+        axis = _batch_axis(first, second)
+        if axis is None:
+            draft.differing[name] = second
+        else:
             draft.repeated[name] = axis
 
 
-def _for_samples(draft: Draft, name: str, count: int) -> np.ndarray:
-    """A constant as it is in a batch of so many samples."""
-    values = draft.constants[name]
-    if name in draft.repeated:
-        values = np.concatenate([values] * count, axis=draft.repeated[name])
-    if values.dtype.kind != "i":
-        return values
-    counts = np.vectorize(counts_batch, otypes=[bool])(values)
-    return np.where(counts, values // BATCH * count, values).astype(values.dtype)
-
-
-def _batch_axis(node: Node, one: np.ndarray, two: np.ndarray) -> int | None:
-    """Along which axis the result for two samples repeats that for one; None where they are the same."""
-    if _same(one, two):
-        return None
+def _batch_axis(one: np.ndarray, two: np.ndarray) -> int | None:
+    """Along which axis a result for two samples repeats that for one; None if along none."""
     grown = [axis for axis, (a, b) in enumerate(zip(one.shape, two.shape, strict=False)) if b == 2 * a]
     for axis in grown:
         if _same(np.concatenate([one, one], axis), two):
             return axis
-    node.refuse("a constant differs from sample to sample")
+    return None
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

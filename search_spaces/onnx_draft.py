@@ -25,9 +25,10 @@ LARGEST = 2**26  # elements of a constant, or of a tensor of one sample; no netw
 BATCH = 10_007
 
 
-def counts_batch(value: object) -> bool:
-    """Is it a whole number that stands for some times the batch size?"""
-    return isinstance(value, int | np.integer) and bool(0 < value < BATCH * 10_000 and value % BATCH == 0)
+def counts_batch(values: Any) -> Any:
+    """Which whole numbers stand for some times the batch size: an array of truth values, or one."""
+    array = np.asarray(values)
+    return array.dtype.kind == "i" and (array > 0) & (array < BATCH * 10_000) & (array % BATCH == 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Draft:
         batch: the batch size where the file fixes one.
         constants: ONNX name to value: initializers and everything computed from constants alone.
         repeated: of a constant that is the same for every sample, the batch axis, along which it is held for one.
+        differing: of a constant that is held for one sample and is not so repeated, its value for two.
         views: ONNX name to what it stands for.
         shapes: graph tensor to shape.
         ops: in order; the kind `pad` exists here only and is folded away before the end.
@@ -94,6 +96,7 @@ class Draft:
     batch: int | None
     constants: dict[str, np.ndarray]
     repeated: dict[str, int] = field(default_factory=dict)
+    differing: dict[str, np.ndarray] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
@@ -113,8 +116,23 @@ class Draft:
         name = node.inputs[place] if place < len(node.inputs) else ""
         if name not in self.constants:
             node.refuse(f"its {what} must be a constant, got {name or 'nothing'!r}; export with constants folded")
+        self.check_alike(node, name)
         values = self.constants[name]
         return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+    def check_alike(self, node: Node, name: str) -> None:
+        """Refuses a constant that differs from sample to sample."""
+        if name in self.differing:
+            node.refuse("a constant differs from sample to sample")
+
+    def for_samples(self, name: str, count: int) -> np.ndarray:
+        """A constant as it is in a batch of one or two samples."""
+        values = self.constants[name]
+        if name in self.differing:
+            values = (values, self.differing[name])[count - 1]
+        elif name in self.repeated:
+            values = np.concatenate([values] * count, axis=self.repeated[name])
+        return np.where(counts_batch(values), values // BATCH * count, values) if values.dtype.kind == "i" else values
 
     def has(self, node: Node, place: int) -> bool:
         """Whether an optional input is given."""

@@ -28,7 +28,7 @@ OPERATORS = frozenset({
     *("LayerNormalization", "LeakyRelu", "Log", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "Pad", "Pow", "PRelu"),
     *("Reciprocal", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Selu", "Sigmoid", "Slice"),
     *("Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze"),
-    *("BatchNormalization", "GlobalAveragePool", "Resize", "Tile"),
+    *("BatchNormalization", "GlobalAveragePool", "Resize", "ScatterND", "Tile"),
 })  # fmt: skip
 
 _AXES_AS_INPUT = frozenset({"ReduceSum", "Squeeze", "Unsqueeze"})  # in the opset that `to_onnx` writes
@@ -56,6 +56,8 @@ def keep(draft: Draft, node: Node, opset: int) -> None:
         return _split(draft, node, opset)
     if node.kind == "BatchNormalization":
         return _batch_norm(draft, node, opset)
+    if node.kind == "ScatterND":
+        return _scatter(draft, node, opset)
     _check_window(node)
     if node.kind == "Squeeze" and "axes" not in node.attrs and len(node.inputs) < 2:
         node.refuse("the axes to drop must be named, else a batch of one would lose its axis")
@@ -100,11 +102,50 @@ def _check_window(node: Node) -> None:
 def _split(draft: Draft, node: Node, opset: int) -> None:
     axis = int(node.attrs.get("axis", 0))
     for name, (start, stop) in draft.parts(node, full_shape(draft, node.inputs[0])[axis]).items():
-        given = []
-        for role, value in (("start", start), ("stop", stop), ("axis", axis)):
-            given.append(draft.fresh(f"{name}.{role}"))
-            draft.constants[given[-1]] = np.array([value], np.int64)
-        _append(draft, Node("Slice", node.label, (node.inputs[0], *given), (name,), {}), opset)
+        _slice(draft, node, opset, name, node.inputs[0], axis, start, stop)
+
+
+def _slice(draft: Draft, node: Node, opset: int, name: str, source: str, axis: int, start: int, stop: int) -> None:
+    given = []
+    for role, value in (("start", start), ("stop", stop), ("axis", axis)):
+        given.append(draft.fresh(f"{name}.{role}"))
+        draft.constants[given[-1]] = np.array([value], np.int64)
+    _append(draft, Node("Slice", node.label, (source, *given), (name,), {}), opset)
+
+
+def _scatter(draft: Draft, node: Node, opset: int) -> None:
+    """A ScatterND that overwrites a block up to the end of every axis becomes Slices and Concats around the block."""
+    source, indices, block = node.inputs
+    sides = full_shape(draft, source)
+    starts = _block_starts(draft, node, indices, sides)
+    name = node.outputs[0]
+    cuts = [axis for axis, start in enumerate(starts) if start]
+    if not cuts:
+        return draft.alias(node, draft.view(node, 2))
+    rests = [source, *(draft.fresh(f"{name}.rest{axis}") for axis in cuts[:-1])]
+    for rest, behind, axis in zip(rests, rests[1:], cuts, strict=False):
+        _slice(draft, node, opset, behind, rest, axis, starts[axis], sides[axis])
+    for rest, axis in reversed(list(zip(rests, cuts, strict=True))):
+        front = draft.fresh(f"{name}.front{axis}")
+        _slice(draft, node, opset, front, rest, axis, 0, starts[axis])
+        joined = name if axis == cuts[0] else draft.fresh(f"{name}.joined{axis}")
+        _append(draft, Node("Concat", node.label, (front, block), (joined,), {"axis": axis}), opset)
+        block = joined
+
+
+def _block_starts(draft: Draft, node: Node, indices: str, sides: Shape) -> list[int]:
+    """Where the block of a ScatterND's indices begins; refuses any other indices."""
+    law = "only a block up to the end of every axis can be overwritten"
+    if indices not in draft.constants or draft.constants[indices].shape[-1:] != (len(sides),):
+        node.refuse(law)
+    for count in (1, 2):
+        given = draft.for_samples(indices, count)
+        ends = [side // BATCH * count if counts_batch(side) else side for side in sides]
+        starts = given[(0,) * len(sides)].tolist()
+        whole = np.meshgrid(*map(np.arange, starts, ends), indexing="ij")
+        if not np.array_equal(given, np.stack(whole, -1)):
+            node.refuse(law)
+    return starts
 
 
 def _batch_norm(draft: Draft, node: Node, opset: int) -> None:
@@ -141,7 +182,9 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
         if name not in draft.constants:
             places.append(place)
             sources.append(materialised(draft, node, name))
-        elif _is_learned(draft, node, name):
+            continue
+        draft.check_alike(node, name)
+        if _is_learned(draft, node, name):
             array, axis = draft.constants[name], draft.repeated.get(name, -1)
             if axis >= 0 and array.shape[axis] > 1:
                 node.refuse("a constant that is repeated for every sample must be one row of it")
@@ -149,7 +192,7 @@ def _append(draft: Draft, node: Node, opset: int) -> None:
             values[f"c{place}"] = array.astype(np.float64)
         else:
             array = draft.constants[name]
-            counted = node.kind not in _TAKES_BATCH and array.dtype.kind == "i" and any(map(counts_batch, array.flat))
+            counted = node.kind not in _TAKES_BATCH and np.any(counts_batch(array))
             if counted or name in draft.repeated:
                 node.refuse("it computes with the size of the batch, which has no rule")
             fixed.append((place, array.shape, tuple(array.ravel().tolist())))
@@ -262,8 +305,10 @@ def _kept(
 def full_shape(draft: Draft, name: str) -> Shape:
     """The ONNX shape of a name, with `BATCH` for the batch."""
     if name in draft.constants:
-        sides, batch = draft.constants[name].shape, draft.repeated.get(name)
-        return tuple(side * BATCH if axis == batch else side for axis, side in enumerate(sides))
+        one, two = draft.constants[name].shape, draft.differing.get(name, draft.constants[name]).shape
+        batch = draft.repeated.get(name)
+        grown = [axis == batch or sides[0] != sides[1] for axis, sides in enumerate(zip(one, two, strict=True))]
+        return tuple(side * BATCH if more else side for side, more in zip(one, grown, strict=True))
     view = draft.views[name]
     template = draft.templates.get(view.tensor)
     if template is not None and not ops.batch_is_first(template):

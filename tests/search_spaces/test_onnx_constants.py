@@ -41,7 +41,7 @@ def test_a_constant_that_differs_from_sample_to_sample_is_refused() -> None:
         node("Range", "first n one", "numbers"),
         node("Gather", "x numbers", axis=0),
     ]
-    with pytest.raises(UnsupportedOp, match="Range node 'node_numbers': a constant differs from sample to sample"):
+    with pytest.raises(UnsupportedOp, match="Gather node 'node_y': a constant differs from sample to sample"):
         parse(file(nodes, ("n", 4), first=np.int64(0), one=np.int64(1)))
 
 

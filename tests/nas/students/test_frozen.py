@@ -28,6 +28,15 @@ SIZES = [
     node("Slice", "sx zero1 two_axis", "front"),
     node("Concat", "front five_seven", "sizes", axis=0),
 ]
+SAMPLES = [  # what an assignment to x[:, :, 3:, 4:] writes: the numbers of all samples beside the places inside one
+    node("Shape", "x", "sx"),
+    node("Gather", "sx zero", "n"),
+    node("Range", "zero n one_int", "numbers"),
+    node("Reshape", "numbers as_column", "column"),
+    node("Gather", "sx zero1", "n1"),
+    node("Concat", "n1 corner_sides one_axis", "corner_column", axis=0),
+    node("Concat", "n1 corner_sides three", "n_corner", axis=0),
+]
 CASES: dict[str, list[onnx.NodeProto]] = {
     "Abs": [node("Abs", "x")],
     "AveragePool": [node("AveragePool", "x", **K3, count_include_pad=1, ceil_mode=1)],
@@ -97,6 +106,15 @@ CASES: dict[str, list[onnx.NodeProto]] = {
         *SIZES,
         node("Resize", "x   sizes", mode="cubic", coordinate_transformation_mode="half_pixel", cubic_coeff_a=-0.75),
     ],
+    "ScatterND of a corner": [
+        *SAMPLES,
+        node("Expand", "column corner_column", "samples"),
+        node("Expand", "corner n_corner", "inside"),
+        node("Concat", "samples inside", "places", axis=-1),
+        node("Slice", "x low high last_two", "s"),
+        node("Exp", "s", "e"),
+        node("ScatterND", "x places e"),
+    ],
     "Selu": [node("Selu", "x")],
     "Slice": [node("Slice", "x one_axis minus one_axis two_axis")],
     "backwards": [node("Slice", "x minus far two_axis minus")],
@@ -144,6 +162,9 @@ SHAPE_OF_X = [
 CONSTANTS = {
     "table": np.array([[0, 2], [5, -1]]), "as_rows": np.array([-1, 4, 6]), "of_rows": np.array([-1, 6, 4, 6]),
     "squares": normal(4) ** 2, "twice": np.array([1, 1, 2, 3]), "five_seven": np.array([5, 7]),
+    "one_int": np.int64(1), "as_column": np.array([-1, 1, 1, 1, 1]), "corner_sides": np.array([4, 3, 2]),
+    "three": np.array([3]), "low": np.array([0, 0]), "high": np.array([3, 2]), "last_two": np.array([2, 3]),
+    "corner": np.stack(np.meshgrid(np.arange(4), np.arange(3, 6), np.arange(4, 6), indexing="ij"), -1),
     "in_one": np.array([0, 1, -1]), "lone": [0.5],
     "half": 0.5, "one": 1.0, "k": normal(3, 4, 3, 3), "up": normal(4, 2, 3, 3), "two": np.array([0, 2, -1]),
     "in_groups": np.array([0, 2, -1]), "back": np.array([0, 4, 6, 6]), "ones": np.ones(2), "zeros": np.zeros(2),
@@ -167,7 +188,7 @@ def model_of(name: str) -> onnx.ModelProto:
 
 
 def test_every_operator_that_is_kept_can_be_computed() -> None:
-    assert set(FORWARD) | {"BatchNormalization", "Split"} == OPERATORS
+    assert set(FORWARD) | {"BatchNormalization", "ScatterND", "Split"} == OPERATORS
 
 
 @pytest.mark.parametrize("count", [1, 3])
