@@ -55,10 +55,20 @@ class ChannelMap:
 def trace(graph: Graph) -> ChannelMap:
     """The atoms of a network.
 
-    Where channels cannot be followed one by one (a channel shuffle, a node that is kept as it is, adds and concats of
-    tensors whose spans differ) they are frozen.
+    Where channels cannot be followed one by one (a channel shuffle, a node that is kept as it is, concats of tensors
+    whose spans differ) they are frozen. Where an add meets a depthwise convolution with a multiplier, the layers on its
+    other side change as many filters at once.
     """
-    labels = _Labels()
+    wide: dict[str, int] = {}
+    while True:
+        labels = _Labels(wide)
+        found = _trace(graph, labels)
+        if labels.asked == wide:
+            return found
+        wide = labels.asked
+
+
+def _trace(graph: Graph, labels: _Labels) -> ChannelMap:
     axes = {graph.input: labels.fresh(graph.input_shape[0])}
     spans = {graph.input: 1}
     labels.freeze(axes[graph.input], "the network's input")
@@ -70,9 +80,15 @@ def trace(graph: Graph) -> ChannelMap:
 
 
 class _Labels:
-    """Union-find over single channels."""
+    """Union-find over single channels.
 
-    def __init__(self) -> None:
+    Attributes:
+        wide: dense layers whose filters change several at once, and how many: the span of their output.
+        asked: the same with those that an add was found to need.
+    """
+
+    def __init__(self, wide: dict[str, int]) -> None:
+        self.wide, self.asked = wide, dict(wide)
         self.parent: list[int] = []
         self.fixed: dict[int, str] = {}
 
@@ -115,6 +131,8 @@ def _follow(
     shape = graph.shapes[first]
     if is_depthwise(op, shape[0]):
         return axes[first], spans[first] * (op["out_channels"] // shape[0])
+    if op.name in labels.wide:
+        return labels.fresh(op["out_channels"] // labels.wide[op.name]), labels.wide[op.name]
     if op.kind in LAYERS:
         made = labels.fresh(op["out_channels"])
         if op.kind in CONVOLUTIONS and op["groups"] > 1:
@@ -148,6 +166,12 @@ def _follow(
         if op.kind != "concat" and graph.shapes[op.inputs[1]][0] < shape[0]:
             return axes[first], spans[first]  # one channel meets them all
         mixed = len({spans[name] for name in op.inputs}) > 1
+        if mixed and op.kind != "concat":
+            span = max(spans[name] for name in op.inputs)
+            for name in op.inputs:
+                labels.asked |= dict.fromkeys(
+                    _dense_makers(graph, name, span) or () if spans[name] < span else (), span
+                )
         if mixed:
             for name in op.inputs:
                 labels.freeze(axes[name], f"{op.kind} {op.name} of unlike channels")
@@ -161,6 +185,23 @@ def _follow(
         labels.freeze(made, f"{op.kind} {op.name} of unlike channels")
         return made, 1
     return axes[first], spans[first]
+
+
+def _dense_makers(graph: Graph, tensor: str, span: int) -> list[str] | None:
+    """The dense layers that make a tensor's channels, if they can do so in runs of `span`; None if they cannot."""
+    op = graph.by_name.get(tensor)
+    if op is None:
+        return None
+    if op.kind in LAYERS and not is_depthwise(op, graph.shapes[op.inputs[0]][0]):
+        dense = op.kind == "linear" or op["groups"] == 1
+        return [tensor] if dense and op["out_channels"] % span == 0 else None
+    if (
+        op.kind in ("concat", "slice", "shuffle", "flatten", "onnx")
+        or graph.shapes[op.inputs[0]][0] != graph.shapes[tensor][0]
+    ):
+        return None
+    found = [_dense_makers(graph, name, span) for name in op.inputs]
+    return None if None in found else [name for names in found for name in names or ()]
 
 
 def _atoms(labels: _Labels, axes: dict[str, np.ndarray], spans: dict[str, int]) -> ChannelMap:

@@ -124,6 +124,21 @@ def test_the_blocks_of_a_grouped_convolution_are_alike() -> None:
     assert {atom.name: atom.size for atom in channels.atoms if not atom.frozen} == {"stem": 4, "grouped": 3, "free": 5}
 
 
+def test_an_add_behind_a_multiplier_ties_filters_in_pairs() -> None:
+    """A depthwise of 4 channels makes 8, two a channel; the dense layer that is added to them changes two at once."""
+    net = Sketch(1, 4, 4)
+    net.conv("stem", 4)
+    twice = net.conv("twice", 8, groups=4)
+    net.conv("dense", 8)
+    net.add("act", "relu")
+    net.add("sum", "add", "act", twice)
+    net.classifier(2)
+    channels = trace(net.done())
+    assert names(channels, "twice") == names(channels, "dense") == names(channels, "sum") == ["stem"]
+    assert channels.span["dense"] == channels.span["sum"] == 2
+    assert not channels.atoms[channels.of["stem"][0]].frozen
+
+
 def test_a_slice_cuts_an_atom_in_two() -> None:
     """A stem of 8 of which the first 3 go one way and the others another."""
     net = Sketch(1, 4, 4)

@@ -37,6 +37,29 @@ def test_width_slices_rows_and_columns() -> None:
     assert {key: value.shape for key, value in found.items()} == space.apply(genome).weight_shapes
 
 
+def test_filters_that_an_add_ties_in_pairs_go_together() -> None:
+    """A depthwise of 6 channels makes 12; half of them gone is the original with their readers' weights at zero."""
+    net = toys.Sketch(1, 4, 4)
+    net.conv("stem", 6)
+    twice = net.conv("twice", 12, groups=6)
+    net.conv("dense", 12)
+    net.add("act", "relu")
+    net.add("sum", "add", "act", twice)
+    net.conv("last", 5, 1)
+    net.classifier(2)
+    graph = net.done()
+    weights = toys.random_weights(graph, 0)
+    space = derive(graph, FREE)
+    genome = space.genome({"width:stem": 3})
+    found = inherit(space, genome, weights, {atom(space, "stem"): np.array([4, 1, 5, 0, 2, 3])})
+    gone = [0, 1, 4, 5, 6, 7]  # the pairs of the channels 0, 2 and 3
+    for name in ("dense.weight", "last.weight"):
+        weights[name][:, gone] = 0
+    x = toys.images(graph, 3)
+    expected = Student(graph, weights).logits(x)
+    np.testing.assert_allclose(Student(space.apply(genome), found).logits(x), expected, atol=1e-5)
+
+
 def test_depthwise_filters_follow_their_channels() -> None:
     graph, weights = toys.depthwise()
     space = derive(graph, FREE)
