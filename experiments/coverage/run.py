@@ -46,13 +46,17 @@ def attempt(name: str, seconds: int, before: dict[str, object] | None) -> dict[s
 
 
 def summary(table: pd.DataFrame) -> str:
-    """How many pass, by kind."""
+    """How many pass, by kind, and how long reading and deriving take."""
     lines = []
-    for kind, rows in table.groupby("kind", dropna=False):
+    for kind, rows in table.groupby(table.kind.fillna("not exported")):
         parts = [f"{kind}: {len(rows)} networks"]
         columns = ("parsed", "output_equal", "round_trip", "cut_trains", "passes", "torch_pruning")
         parts += [f"{column} {int(rows[column].fillna(False).astype(bool).sum())}" for column in columns]
         lines.append(", ".join(parts))
+    seconds = table.parse_seconds + table.derive_seconds
+    deep = table.layers.between(50, 70)
+    lines.append(f"parse and derive: median {seconds.median():.2f} s, longest {seconds.max():.2f} s")
+    lines.append(f"{deep.sum()} networks of 50 to 70 layers: {seconds[deep].median():.2f}, {seconds[deep].max():.2f} s")
     return "\n".join(lines)
 
 
