@@ -21,7 +21,7 @@ from nas.data.scratch import Scratch
 from nas.functions import FUNCTION
 from nas.objectives import Limits, violation
 from search_spaces.declare import load_declaration
-from search_spaces.errors import DataError, ModelError, NothingFits
+from search_spaces.errors import DataError, LimitError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
 from search_spaces.graph import Graph, Shape
 from search_spaces.preprocessing import normalized
@@ -163,12 +163,18 @@ def read(
 
 
 def with_device(limits: Limits, device: Device) -> Limits:
-    """The limits, and the device's own flash and RAM where they are tighter or nothing was said."""
-    return replace(
-        limits,
-        flash_bytes=min(limits.flash_bytes or device.flash_bytes, device.flash_bytes),
-        ram_bytes=min(limits.ram_bytes or device.ram_bytes, device.ram_bytes),
-    )
+    """The limits, and the device's own flash and RAM where they are tighter or nothing was said.
+
+    Raises:
+        LimitError: what is limited cannot be known for the device.
+    """
+    for name in limits.active:
+        if name not in (*device.priced, "size_bytes", "drop"):
+            law = f"{name} cannot be limited: it is not known for target {device.name!r}"
+            raise LimitError(f"{law}; leave the limit out or name another target (nas targets)")
+    own = {name: getattr(device, name) for name in ("flash_bytes", "ram_bytes") if name in device.priced}
+    tighter = {name: min(getattr(limits, name) or has, has) for name, has in own.items() if has is not None}
+    return replace(limits, **tighter)
 
 
 def cut(whole: SearchSpace, device: Device, runtime: Runtime, limits: Limits) -> SearchSpace:

@@ -130,8 +130,8 @@ class RunResult:
         overhead_share: 1 - worker seconds of arithmetic / (workers x wall), 0 to 1.
         plan: the step plan as the ledger has it.
         strategy, seed, version: what to give to see the same run again.
-        latency_band_percent, energy_band_percent: half-widths of the bands of those estimates, from the device; None
-            where the device has none.
+        latency_band_percent, energy_band_percent, energy_band_factor: bands of those estimates, from the device
+            (`targets.device.Device`); None where the device has none.
         notes: warnings and remarks for the reader, one sentence each.
     """
 
@@ -158,6 +158,7 @@ class RunResult:
     version: str
     latency_band_percent: float | None = None
     energy_band_percent: float | None = None
+    energy_band_factor: float | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -334,6 +334,7 @@ class _Run:
             target=found.device.name,
             latency_band_percent=found.device.latency_band_percent,
             energy_band_percent=found.device.energy_band_percent,
+            energy_band_factor=found.device.energy_band_factor,
             runtime=self.config.runtime,
             limits=found.limits,
             points=tuple(points),
@@ -354,7 +355,11 @@ class _Run:
             strategy=self.config.strategy,
             seed=self.config.seed,
             version=VERSION,
-            notes=(*found.data.notes, *baseline.doubts(accuracy, found.data.task, found.data.outputs)),
+            notes=(
+                *found.data.notes,
+                *baseline.doubts(accuracy, found.data.task, found.data.outputs),
+                *wording.unverified(found.device),
+            ),
         )
 
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nas.objectives import Limits, excesses
 
 if TYPE_CHECKING:
     from nas.result import RunResult
     from targets.cost import Cost
+    from targets.device import Device
 
 UNKNOWN = "\N{EN DASH}"
 
@@ -82,6 +83,44 @@ def energy(energy_uj: float | None) -> str:
     if energy_uj is None:
         return UNKNOWN
     return f"{energy_uj:.0f} µJ" if energy_uj < 1000 else f"{energy_uj / 1000:.1f} mJ"
+
+
+class Banded(Protocol):
+    """Whatever knows the bands of a device's estimates: a `Device`, a `RunResult`."""
+
+    @property
+    def latency_band_percent(self) -> float | None: ...
+    @property
+    def energy_band_percent(self) -> float | None: ...
+    @property
+    def energy_band_factor(self) -> float | None: ...
+
+
+def band(percent: float | None, factor: float | None) -> str:
+    """`±25 %`, or `x2.5` for a factor either way."""
+    return f"±{percent or 0:g} %" if factor is None else f"x{factor:g}"
+
+
+def latency_band(known: Banded) -> str:
+    """How far to trust a latency."""
+    percent = known.latency_band_percent
+    return "nobody has measured this chip" if percent is None else f"estimated, ±{percent:g} %"
+
+
+def energy_band(known: Banded) -> str:
+    """How far to trust an energy, and where its power is from."""
+    if known.energy_band_factor is not None:
+        return f"power from the data sheet, within a factor of {known.energy_band_factor:g}"
+    if known.energy_band_percent is not None:
+        return f"power measured while inferring, ±{known.energy_band_percent:g} %"
+    return "nobody has published this chip's power while inferring"
+
+
+def unverified(device: Device) -> tuple[str, ...]:
+    """A sentence on what in a device's file was not checked, if there is such a thing."""
+    if not device.unverified:
+        return ()
+    return (f"Not checked against a data sheet: {', '.join(device.unverified)} of {device.name}.",)
 
 
 def duration(seconds: float | None) -> str:

@@ -12,53 +12,87 @@ from targets.core import Core, load_core
 
 DEVICES = Path(__file__).parent / "devices"
 DEFAULT_DEVICE = "nrf52840"
+MAY_BE_ZERO = frozenset({"cycles_per_weight_load", "cycles_per_call"})
 
 
 @dataclass(frozen=True)
 class Device:
-    """A microcontroller at one clock, with one set of kernels.
+    """A processor at one clock, with one set of kernels. What nobody knows is None, and what needs it has no price.
 
     Attributes:
         name: the file's name, `title` the maker's.
         core: the processor core in words.
-        kernels: name of the kernel prices, a file in `targets/data` (see `kernel_core`).
-        clock_hz, flash_bytes, ram_bytes: as the data sheet has them; flash and RAM are limits of a search.
-        cycles_scale, cycles_per_weight_load: what the chip's memory adds: cycles on the chip are
-            `cycles_scale * cycles + cycles_per_weight_load * weight_loads` of `targets.core.CallCost`.
+        kernels: name of the kernel prices, a file in `targets/data` (see `kernel_core`); without one, only what does
+            not depend on the device is priced.
+        clock_hz: the clock that the latency is for.
+        flash_bytes, ram_bytes: limits of a search. RAM is what one tensor arena can have: the largest single memory
+            that the core reads at speed.
+        cycles_scale, cycles_per_weight_load, cycles_per_call: what the chip adds: cycles of a call on it are
+            `cycles_scale * cycles + cycles_per_weight_load * weight_loads + cycles_per_call` of
+            `targets.core.CallCost`, and the runtime's own. For a core whose prices are executed instructions the scale
+            is in cycles per instruction. Without a scale there is no latency.
         latency_band_percent: half-width of the band a measured latency is expected in.
-        active_power_mw: power while inferring, measured; None where nobody published it, then energy stays empty.
-        energy_band_percent: half-width of the band for the energy.
+        active_power_mw: power while inferring, as measured (then `energy_band_percent` is the band's half-width) or as
+            the data sheet has it for other code (then a measured energy lies within `energy_band_factor` of the
+            estimate, either way); None where neither is known, then energy stays empty.
+        unverified: numbers that were not checked against the maker's data sheet or a board's files.
 
     Raises:
-        TargetError: a number is not positive, or power comes without its band.
+        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there.
     """
 
     name: str
     title: str
     core: str
-    kernels: str
-    clock_hz: int
-    flash_bytes: int
-    ram_bytes: int
-    cycles_scale: float
-    cycles_per_weight_load: float
-    latency_band_percent: float
+    kernels: str | None = None
+    clock_hz: int | None = None
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+    cycles_scale: float | None = None
+    cycles_per_weight_load: float = 0.0
+    cycles_per_call: float = 0.0
+    latency_band_percent: float | None = None
     active_power_mw: float | None = None
     energy_band_percent: float | None = None
+    energy_band_factor: float | None = None
+    unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str) or value is None:
+            if isinstance(value, (str, tuple)) or value is None:
                 continue
-            if value < 0 or (value == 0 and field.name != "cycles_per_weight_load"):
+            if value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
                 raise TargetError(f"{field.name} must be > 0, got {value} in device {self.name!r}")
-        if (self.active_power_mw is None) != (self.energy_band_percent is None):
-            raise TargetError(f"active_power_mw and energy_band_percent come together in device {self.name!r}")
+        if (self.cycles_scale is None) != (self.latency_band_percent is None):
+            raise TargetError(f"cycles_scale and latency_band_percent come together in device {self.name!r}")
+        bands = [band for band in (self.energy_band_percent, self.energy_band_factor) if band is not None]
+        if len(bands) != (self.active_power_mw is not None):
+            law = "active_power_mw comes together with one of energy_band_percent and energy_band_factor"
+            raise TargetError(f"{law} in device {self.name!r}")
+        for name in self.unverified:
+            if getattr(self, name, None) is None:
+                raise TargetError(f"unverified must name numbers of the file, got {name!r} in device {self.name!r}")
 
     @property
     def kernel_core(self) -> Core:
+        """The core's kernel prices.
+
+        Raises:
+            TargetError: the device has none.
+        """
+        if self.kernels is None:
+            raise TargetError(f"device {self.name!r} has no kernel prices, so it has no bill")
         return load_core(self.kernels)
+
+    @property
+    def priced(self) -> frozenset[str]:
+        """The quantities of `targets.cost.Cost` that depend on the device and can be priced for it."""
+        if self.kernels is None:
+            return frozenset()
+        timed = {"latency_ms"} if self.clock_hz and self.cycles_scale else set()
+        powered = {"energy_uj"} if timed and self.active_power_mw else set()
+        return frozenset({"flash_bytes", "ram_bytes", *timed, *powered})
 
 
 def devices() -> list[str]:
@@ -72,29 +106,42 @@ def load_device(name_or_path: str | Path) -> Device:
     Raises:
         TargetError: there is no such device or file, or it lacks a number, has one too many, or a wrong one.
     """
+    file = device_file(name_or_path)
+    try:
+        found = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"{file} is not TOML: {error}") from error
+    keys = {field.name: str(field.type).split()[0] for field in fields(Device) if field.name != "name"}
+    for key in found:
+        if key not in keys:
+            near = get_close_matches(key, keys, n=1)
+            raise TargetError(f"{file.name} has no use for {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    missing = [key for key in ("title", "core") if key not in found]
+    if missing:
+        raise TargetError(f"{file.name} lacks {', '.join(missing)}")
+    for key, value in found.items():
+        if key == "unverified":
+            if not (isinstance(value, list) and all(isinstance(name, str) and name in keys for name in value)):
+                raise TargetError(f"unverified must list keys of the file, got {value!r} in {file.name}")
+            found[key] = tuple(value)
+        elif type(value).__name__ not in (keys[key], "int" if keys[key] == "float" else keys[key]):
+            raise TargetError(f"{key} must be {keys[key]}, got {value!r} in {file.name}")
+    device = Device(file.stem, **found)
+    if device.kernels is not None:
+        load_core(device.kernels)
+    return device
+
+
+def device_file(name_or_path: str | Path) -> Path:
+    """The TOML file of a device.
+
+    Raises:
+        TargetError: there is none; the message has the nearest names.
+    """
     file = Path(name_or_path)
     if file.suffix != ".toml":
         file = DEVICES / f"{str(name_or_path).lower()}.toml"
     if not file.is_file():
         near = get_close_matches(str(name_or_path).lower(), devices(), n=3, cutoff=0.3) or devices()
         raise TargetError(f"no device {str(name_or_path)!r}; nearest: {', '.join(near)} (or give a .toml file)")
-    try:
-        found = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TargetError(f"{file} is not TOML: {error}") from error
-    keys = {field.name: field for field in fields(Device)}
-    for key in found:
-        if key not in keys or key == "name":
-            near = get_close_matches(key, keys, n=1)
-            raise TargetError(f"{file.name} has no use for {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-    optional = {"active_power_mw", "energy_band_percent"}
-    missing = [key for key in keys if key not in found and key not in optional and key != "name"]
-    if missing:
-        raise TargetError(f"{file.name} lacks {', '.join(missing)}")
-    for key, value in found.items():
-        wanted = str(keys[key].type).split()[0]
-        if type(value).__name__ not in (wanted, "int" if wanted == "float" else wanted):
-            raise TargetError(f"{key} must be {wanted}, got {value!r} in {file.name}")
-    device = Device(file.stem, **found)
-    load_core(device.kernels)
-    return device
+    return file

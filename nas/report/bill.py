@@ -7,6 +7,8 @@ from html import escape
 from nas import wording
 from nas.result import RunResult
 
+Column = list[float | None]
+
 
 def bill(result: RunResult) -> str:
     """Weights, MACs, latency and RAM of every kernel call of the chosen model, and what dominates each.
@@ -17,10 +19,10 @@ def bill(result: RunResult) -> str:
     calls = result.bill
     if not calls:
         return ""
-    weights = [float(call.weights_bytes) for call in calls]
-    latency = [float(call.ms) for call in calls]
-    live = [float(call.live_bytes) for call in calls]
-    tops = [max(column) for column in (weights, latency, live)]
+    weights: Column = [call.weights_bytes for call in calls]
+    latency: Column = [call.ms for call in calls]
+    live: Column = [call.live_bytes for call in calls]
+    tops = [max(_known(column), default=0.0) for column in (weights, latency, live)]
     rows = []
     for i, call in enumerate(calls):
         cells = (
@@ -36,9 +38,10 @@ def bill(result: RunResult) -> str:
             f"<td>{wording.shape(call.shape)}</td>{''.join(cells)}</tr>"
         )
     total = (
-        f"<tr><td></td><td class='left'>in all</td><td></td><td></td><td>{wording.size(sum(weights))}</td>"
-        f"<td>{wording.count(sum(call.macs for call in calls))}</td><td>{wording.milliseconds(sum(latency))}</td>"
-        f"<td>at most {wording.size(tops[2])}</td></tr>"
+        f"<tr><td></td><td class='left'>in all</td><td></td><td></td><td>{wording.size(sum(_known(weights)))}</td>"
+        f"<td>{wording.count(sum(call.macs for call in calls))}</td>"
+        f"<td>{wording.milliseconds(sum(_known(latency)) or None)}</td>"
+        f"<td>at most {wording.size(tops[2] or None)}</td></tr>"
     )
     heads = (
         "<tr><th></th><th class='left'>kernel</th><th class='left'>operator</th><th>output</th><th>weights</th>"
@@ -51,25 +54,33 @@ def bill(result: RunResult) -> str:
     return f"<h2>The bill, layer by layer</h2>\n<p>{escape(_dominates(result, weights, latency, live))}</p>\n{table}"
 
 
-def _dominates(result: RunResult, weights: list[float], latency: list[float], live: list[float]) -> str:
-    """Which call is the largest of each column, in one sentence."""
+def _known(column: Column) -> list[float]:
+    return [value for value in column if value is not None]
 
-    def named(column: list[float]) -> str:
-        place = column.index(max(column))
+
+def _dominates(result: RunResult, weights: Column, latency: Column, live: Column) -> str:
+    """Which call is the largest of each column, in one sentence; nothing of a column that is not known."""
+
+    def named(column: Column) -> str:
+        place = column.index(max(_known(column)))
         return f"call {place + 1} ({result.bill[place].kind})"
 
-    def share(column: list[float]) -> str:
-        return f"{100 * max(column) / (sum(column) or 1):.0f} %"
+    def share(column: Column) -> str:
+        known = _known(column)
+        return f"{100 * max(known) / (sum(known) or 1):.0f} %"
 
-    said = (
+    said = [
         f"Of the chosen model's {len(result.bill)} kernel calls, {named(weights)} holds most weights, {share(weights)}"
-    )
-    said += f"; {named(latency)} takes most time, {share(latency)}"
-    return f"{said}; RAM peaks at {named(live)}, {wording.size(max(live))}."
+    ]
+    if _known(latency):
+        said.append(f"{named(latency)} takes most time, {share(latency)}")
+    if _known(live):
+        said.append(f"RAM peaks at {named(live)}, {wording.size(max(_known(live)))}")
+    return f"{'; '.join(said)}."
 
 
-def _bar(text: str, value: float, top: float) -> str:
+def _bar(text: str, value: float | None, top: float) -> str:
     """A cell with a bar behind its figure; the column's largest stands out."""
-    width = 0.0 if top <= 0 else value / top
+    width = 0.0 if top <= 0 or value is None else value / top
     largest = " top" if value == top > 0 else ""
     return f'<td class="bar{largest}"><i style="width:calc({width:.3f} * (100% - 20px))"></i><b>{text}</b></td>'

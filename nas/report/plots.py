@@ -63,16 +63,17 @@ def bill_figure(bill: Sequence[CallBill], theme: Theme = LIGHT) -> Figure:
     """Each kernel call's weights, latency and RAM in use, in execution order from top to bottom."""
     with matplotlib.rc_context(FONTS):
         figure = Figure(figsize=(10, 1.3 + 0.21 * max(len(bill), 4)), facecolor=theme.paper, layout="constrained")
-        panels = figure.subplots(1, 3, sharey=True)
         rows = range(len(bill))
         weights = [call.weights_bytes / 1024 for call in bill]
-        latency = [call.ms for call in bill]
-        live = [call.live_bytes / 1024 for call in bill]
-        columns = (
+        latency = [call.ms for call in bill if call.ms is not None]
+        live = [call.live_bytes / 1024 for call in bill if call.live_bytes is not None]
+        columns = [
             (f"weights and biases: {wording.number(sum(weights), 1)} KB", weights),
             (f"latency: {wording.number(sum(latency), 1)} ms", latency),
             (f"RAM in use: at most {wording.number(max(live, default=0.0), 1)} KB", live),
-        )
+        ]
+        columns = [column for column in columns if len(column[1]) == len(bill)]  # what is not known has no panel
+        panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axes, (title, values) in zip(panels, columns, strict=True):
             _dress(axes, theme, grid="x")
             top = max(values, default=0.0)

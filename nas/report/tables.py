@@ -77,6 +77,10 @@ def summary(result: RunResult) -> dict[str, Any]:
         },
         "target": result.target,
         "runtime": result.runtime,
+        "bands": {
+            name: getattr(result, name)
+            for name in ("latency_band_percent", "energy_band_percent", "energy_band_factor")
+        },
         "limits": dataclasses.asdict(result.limits),
         "chosen": _front_row(chosen) if chosen else None,
         "front_size": len(result.front),
