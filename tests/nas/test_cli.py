@@ -194,6 +194,14 @@ def test_cost_adds_up(model: str) -> None:
     assert "exact" in text
 
 
+def test_cost_on_every_device(model: str) -> None:
+    rows = json.loads(command("cost", model, "--all-targets", "--json").stdout)
+    listed = json.loads(command("targets", "--json").stdout)
+    assert [row["target"] for row in rows] == [row["name"] for row in listed]
+    text = command("cost", model, "--all-targets").stdout
+    assert all(row["target"] in text for row in rows)
+
+
 def test_space_shows_what_the_limits_leave(model: str) -> None:
     whole = json.loads(command("space", model, "--json").stdout)
     assert whole["networks"] == whole["networks_within_limits"] > 1

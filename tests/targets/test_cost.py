@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from targets.tflite_file import file_size
 from tests.targets.networks import ROUND, mobilenet_v1
 from tests.toys import chain, every_kind, toys
 
-NRF, L4R5 = load_device("nrf52840"), load_device("stm32l4r5")
+NRF, L4R5, F446 = load_device("nrf52840"), load_device("stm32l4r5"), load_device("stm32f446")
 RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
 
 
@@ -37,7 +39,22 @@ def test_milliseconds_by_hand() -> None:
 
 def test_energy_is_power_times_time() -> None:
     assert energy_uj(4.0, ROUND) == 20.0  # 5 mW for 4 ms
-    assert energy_uj(4.0, NRF) is None
+    assert energy_uj(4.0, NRF) == 40.0  # 10 mW of its data sheet
+    assert energy_uj(4.0, F446) is None
+    assert energy_uj(None, ROUND) is None
+
+
+def test_a_device_without_a_scale_has_no_time() -> None:
+    calls, device = [costing(1000, 100)], replace(ROUND, cycles_scale=None, latency_band_percent=None)
+    assert latency_ms(calls, device, "tflm") is None
+    assert call_cycles(calls[0], device, "tflm") is None
+    assert latency_ms(calls, replace(ROUND, clock_hz=None), "tflm") is None
+
+
+def test_a_board_may_spend_cycles_of_its_own_per_call() -> None:
+    calls, device = [costing(1000, 100), costing(500, 0)], replace(ROUND, cycles_per_call=100.0)
+    assert latency_ms(calls, device, "tflm") == pytest.approx(4.4)  # 4.2 and twice 100 cycles at 1 MHz
+    assert call_cycles(calls[1], device, "c") == 2 * 500 + 100
 
 
 def test_flash_by_hand() -> None:
@@ -62,7 +79,8 @@ def test_estimate_of_a_chain() -> None:
     assert cost.params == graph.params
     assert cost.size_bytes == file_size(lower(graph))
     assert cost.ram_bytes == 1456 + 420 + 240 * 8 + 8 * 44
-    assert (cost.runtime, cost.target, cost.energy_uj) == ("tflm", "nrf52840", None)
+    assert (cost.runtime, cost.target) == ("tflm", "nrf52840")
+    assert cost.energy_uj == pytest.approx(10 * (cost.latency_ms or 0))
 
 
 def test_generated_c_does_not_change_the_file() -> None:

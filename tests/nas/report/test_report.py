@@ -143,7 +143,8 @@ def test_the_report_says_what_was_found(folder: Path) -> None:
         "The accuracy drop binds: 1.63 points of 2.00 points (82 %)",
         "4 models that fit",
         "/features/13/conv/Relu_output_0",
-        "estimated, within 30 %",
+        "at its clock: estimated, ±30 %",
+        "nobody has published this chip's power while inferring",
         'max_size = "256KB"',
         "Overhead, idle workers counted: 9.8 %",
     ):
