@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from search_spaces.errors import TargetError
-from targets.kernels import COUNTS, Geometry, geometry, path
+from targets.geometry import Geometry, geometry
+from targets.kernels import COUNTS, Extension, path
 from targets.program import Call, Program
+from targets.scratch import scratch_bytes
 
 DATA = Path(__file__).parent / "data"
-Scratch = Literal["dsp", "scalar"]
+
+
+class Price(NamedTuple):
+    """What one run of a loop costs; cycles are 0 where the core has no cycle table."""
+
+    cycles: float
+    instructions: float
+    weight_loads: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,16 +32,18 @@ class Core:
 
     Attributes:
         name: the data file's name; `title` says it in words.
-        scratch: which rules hold for the kernels' working memory (`scratch_bytes`).
+        extension: which of its code CMSIS-NN compiles for the core.
+        has_cycles: False where executed instructions are all that was measured.
         code_bytes: code linked in for a call kind.
-        loops: `(cycles, loads from the weights)` of each loop (`targets.kernels.COUNTS`), by code path.
+        loops: the price of each loop (`targets.kernels.COUNTS`), by code path.
     """
 
     name: str
     title: str
-    scratch: Scratch
+    extension: Extension
+    has_cycles: bool
     code_bytes: Mapping[str, int]
-    loops: Mapping[str, Mapping[str, tuple[float, int]]]
+    loops: Mapping[str, Mapping[str, Price]]
 
 
 class CallCost(NamedTuple):
@@ -41,29 +52,38 @@ class CallCost(NamedTuple):
     Attributes:
         path: the code path taken (`targets.kernels.path`).
         macs: multiply-accumulates of conv, depthwise and fully connected calls.
-        cycles: of the core with memory that never waits.
+        cycles: of the core with memory that never waits; None without a cycle table.
         weight_loads: load instructions that read weights, biases and scales.
         scratch_bytes: working memory in the arena while the call runs.
         weights, filters: int8 weights; filters with an int32 bias each.
+        instructions: executed.
     """
 
     path: str
     macs: int
-    cycles: float
-    weight_loads: int
+    cycles: float | None
+    weight_loads: float
     scratch_bytes: int
     weights: int
     filters: int
+    instructions: float = 0.0
 
     @property
     def weights_bytes(self) -> int:
         """Int8 weights and int32 biases."""
         return self.weights + 4 * self.filters
 
+    @property
+    def counted(self) -> float:
+        """What `Device.cycles_scale` scales: cycles, or instructions where there is no cycle table."""
+        return self.instructions if self.cycles is None else self.cycles
+
 
 @cache
 def load_core(name: str) -> Core:
     """The core of `data/<name>.toml`.
+
+    There, a path whose prices are another's names that one.
 
     Raises:
         TargetError: there is no such file, or it lacks a code path.
@@ -73,11 +93,16 @@ def load_core(name: str) -> Core:
         known = ", ".join(sorted(other.stem for other in DATA.glob("*.toml")))
         raise TargetError(f"kernels must be one of {known}, got {name!r}")
     found = tomllib.loads(file.read_text())
-    loops = {code: {loop: (float(c), int(n)) for loop, (c, n) in rows.items()} for code, rows in found["loops"].items()}
-    missing = COUNTS.keys() - loops.keys()
+    has_cycles, sections = found["measured"][0] == "cycles", found["loops"]
+    loops = {code: _prices(sections[rows] if isinstance(rows, str) else rows) for code, rows in sections.items()}
+    missing = COUNTS[found["extension"]].keys() - loops.keys()
     if missing:
         raise TargetError(f"{file.name} must price every code path, {', '.join(sorted(missing))} is missing")
-    return Core(name, found["title"], found["scratch"], found["code_bytes"], loops)
+    return Core(name, found["title"], found["extension"], has_cycles, found["code_bytes"], loops)
+
+
+def _prices(rows: Mapping[str, list[float]]) -> dict[str, Price]:
+    return {loop: Price(*row) if len(row) == 3 else Price(0.0, *row) for loop, row in rows.items()}
 
 
 def call_costs(program: Program, core: Core) -> tuple[CallCost, ...]:
@@ -95,29 +120,15 @@ def _cost(core: Core, call: Call, output: tuple[int, ...], *inputs: tuple[int, .
 
 def call_cost(core: Core, shape: Geometry) -> CallCost:
     """The cost of one call."""
-    code = path(shape)
+    code = path(shape, core.extension)
     prices = core.loops[code]
-    cycles, loads = 0.0, 0
-    for loop, times in COUNTS[code](shape).items():
-        cycles += prices[loop][0] * times
-        loads += prices[loop][1] * times
-    return CallCost(
-        code, shape.macs, cycles, loads, scratch_bytes(shape, core.scratch), shape.weights, shape.filters
-    )  # fmt: skip
-
-
-def scratch_bytes(shape: Geometry, rules: Scratch) -> int:
-    """Working memory of a call, as CMSIS-NN's `..._get_buffer_size` functions give it.
-
-    A general conv unrolls two windows to int16 (4 bytes a value, windows rounded up to 4 values). With DSP instructions
-    a depthwise other than 3x3 unrolls one window to int16, and an average pool sums a pixel in int32. All others: none.
-    """
-    code = path(shape)
-    if code == "conv":
-        window = shape.channels // shape.groups * shape.taps
-        return 4 * (-(-window // 4) * 4)
-    if rules == "scalar":
-        return 0
-    if code == "dw":
-        return 2 * shape.channels * shape.taps
-    return 4 * shape.channels if code == "avg_pool" else 0
+    cycles = instructions = loads = 0.0
+    for loop, times in COUNTS[core.extension][code](shape).items():
+        if times:
+            price = prices[loop]
+            cycles += price[0] * times
+            instructions += price[1] * times
+            loads += price[2] * times
+    scratch = scratch_bytes(shape, core.extension)
+    known = cycles if core.has_cycles else None
+    return CallCost(code, shape.macs, known, loads, scratch, shape.weights, shape.filters, instructions)

@@ -18,7 +18,7 @@ def call_cycles(cost: CallCost, device: Device, runtime: Runtime) -> float | Non
     if device.cycles_scale is None:
         return None
     memory = device.cycles_per_weight_load * cost.weight_loads
-    return device.cycles_scale * cost.cycles + memory + device.cycles_per_call + CALL_CYCLES[runtime]
+    return device.cycles_scale * cost.counted + memory + device.cycles_per_call + CALL_CYCLES[runtime]
 
 
 def latency_ms(costs: Sequence[CallCost], device: Device, runtime: Runtime) -> float | None:
@@ -28,7 +28,7 @@ def latency_ms(costs: Sequence[CallCost], device: Device, runtime: Runtime) -> f
     """
     if device.cycles_scale is None or device.clock_hz is None:
         return None
-    cycles = sum(cost.cycles for cost in costs)
+    cycles = sum(cost.counted for cost in costs)
     loads = sum(cost.weight_loads for cost in costs)
     own = (device.cycles_per_call + CALL_CYCLES[runtime]) * len(costs)
     return 1e3 * (device.cycles_scale * cycles + device.cycles_per_weight_load * loads + own) / device.clock_hz

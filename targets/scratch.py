@@ -1,0 +1,57 @@
+"""Working memory of a kernel call, as CMSIS-NN's `..._get_buffer_size` functions give it."""
+
+from __future__ import annotations
+
+from targets.geometry import Geometry
+from targets.kernels import Extension, path
+from targets.loops_mve import BLOCK, LANES, conv_path, edges_1xn
+
+
+def scratch_bytes(shape: Geometry, extension: Extension) -> int:
+    """Bytes of the arena that one call needs while it runs.
+
+    A general conv unrolls two windows to int16 (4 bytes a value, windows rounded up to 4 values). With DSP instructions
+    a depthwise other than 3x3 unrolls one window to int16, and an average pool sums a pixel in int32. All others: none.
+    For Helium see `_vector`.
+    """
+    code = path(shape, extension)
+    if extension == "mve":
+        return _vector(shape, code)
+    if code == "conv":
+        return 4 * _rounded(_window(shape), 4)
+    if extension == "scalar":
+        return 0
+    if code == "dw":
+        return 2 * shape.channels * shape.taps
+    return 4 * shape.channels if code == "avg_pool" else 0
+
+
+def _vector(shape: Geometry, code: str) -> int:
+    """Four unrolled windows of whole vectors, or one row padded at its ends; int32 sums of a linear layer's weights."""
+    if code == "conv":
+        return 4 * _rounded(_window(shape), LANES)
+    if code == "conv_1xn":
+        return _row(shape)
+    if code == "dw_as_conv":
+        inner = shape._replace(kind="conv", multiplier=1)
+        return _vector(inner, conv_path(inner)) + shape.weights
+    if code == "dw":
+        return 4 * BLOCK * shape.taps
+    return 4 * shape.out_channels if code == "fc" else 0
+
+
+def _row(shape: Geometry) -> int:
+    edges = edges_1xn(shape)
+    if edges is None:
+        return 4 * _rounded(_window(shape), LANES)
+    _, right, uneven = edges
+    window, padding = _window(shape), shape.pads[1] * shape.channels
+    return max(window + padding, window - shape.channels + (right * shape.channels if uneven else padding))
+
+
+def _window(shape: Geometry) -> int:
+    return shape.channels // shape.groups * shape.taps
+
+
+def _rounded(count: int, step: int) -> int:
+    return -(-count // step) * step
