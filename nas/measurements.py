@@ -19,7 +19,7 @@ from search_spaces.errors import DataError, EngineError
 from targets.calibration import Measured
 from targets.core import call_cost, call_costs
 from targets.device import Device
-from targets.kernels import Geometry
+from targets.geometry import Geometry
 from targets.latency import CALL_CYCLES
 from targets.lower import lower
 from targets.program import CallKind, Runtime
@@ -80,9 +80,9 @@ def _measured(row: Mapping[str, str], folder: Path, device: Device, runtime: Run
         taken -= CALL_CYCLES[runtime] * len(costs)
         if taken <= 0:
             raise DataError(f"a network takes more than the runtime's own {CALL_CYCLES[runtime]} cycles a call")
-        return Measured(sum(c.cycles for c in costs), sum(c.weight_loads for c in costs), len(costs), taken)
+        return Measured(sum(c.counted for c in costs), sum(c.weight_loads for c in costs), len(costs), taken)
     cost = call_cost(device.kernel_core, layer(row))
-    return Measured(cost.cycles, cost.weight_loads, 1, taken)
+    return Measured(cost.counted, cost.weight_loads, 1, taken)
 
 
 def _cycles(row: Mapping[str, str], device: Device) -> float:

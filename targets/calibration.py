@@ -27,7 +27,7 @@ class Measured(NamedTuple):
     """One measurement: a layer, or a whole network.
 
     Attributes:
-        cycles, weight_loads: the sums of `targets.core.CallCost` over its calls.
+        cycles, weight_loads: sums of `counted` and of `weight_loads` of its calls (`targets.core.CallCost`).
         calls: how many those are.
         measured: cycles on the board, the runtime's own (`targets.latency.CALL_CYCLES`) taken off.
     """
