@@ -17,7 +17,7 @@ import typer
 
 from nas.config import CONFIG_FILE, RunConfig, resolve
 from nas.version import VERSION
-from search_spaces.errors import EngineError, Interrupted, NothingFits
+from search_spaces.errors import EngineError, InputError, Interrupted, NothingFits
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -238,6 +238,8 @@ def cost_command(
     config = resolve({"target": target, "runtime": runtime, "input_shape": input_shape})
     from nas import listing, listing_cost
 
+    if all_targets and target:
+        raise InputError(f"--all-targets is every device the engine brings; leave --target {target} out")
     devices = listing.all_devices() if all_targets else [listing.load_device(config.target)]
     graph = listing.original(model, config.parsed_input_shape)
     if as_json and all_targets:

@@ -43,8 +43,8 @@ def cost_text(graph: Graph, device: Device, runtime: Runtime) -> str:
         _calls(calls, cost),
         cost_summary(cost, device),
         "" if plan is None else _peak(plan, calls),
-        wording.binding_sentence(cost, limits) if limits.active else f"No limit of {device.name} is known.",
-        *wording.unverified(device),
+        wording.binding_sentence(cost, limits) if limits.active else "",
+        *wording.cautions(device),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -358,7 +358,7 @@ class _Run:
             notes=(
                 *found.data.notes,
                 *baseline.doubts(accuracy, found.data.task, found.data.outputs),
-                *wording.unverified(found.device),
+                *wording.cautions(found.device),
             ),
         )
 

@@ -116,11 +116,16 @@ def energy_band(known: Banded) -> str:
     return "nobody has published this chip's power while inferring"
 
 
-def unverified(device: Device) -> tuple[str, ...]:
-    """A sentence on what in a device's file was not checked, if there is such a thing."""
-    if not device.unverified:
-        return ()
-    return (f"Not checked against a data sheet: {', '.join(device.unverified)} of {device.name}.",)
+def cautions(device: Device) -> tuple[str, ...]:
+    """A sentence each on what limits nothing since it is not known, and what in a device's file was not checked."""
+    said = []
+    if device.kernels is None:
+        said.append(f"No kernels are priced for {device.core}, so the flash and RAM of {device.name} limit nothing.")
+    elif free := [word for word in ("flash", "RAM") if getattr(device, f"{word.lower()}_bytes") is None]:
+        said.append(f"The size of {device.name}'s {' and '.join(free)} is the board's choice and limits nothing.")
+    if device.unverified:
+        said.append(f"Not checked against a data sheet: {', '.join(device.unverified)} of {device.name}.")
+    return tuple(said)
 
 
 def duration(seconds: float | None) -> str:

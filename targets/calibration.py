@@ -1,7 +1,7 @@
 """A board's own numbers from measurements of it: cycles a table cycle, a weight load and a call take there.
 
-Least squares on the relative error, so that small layers count like large ones. Of the three terms those are kept that
-tell measurements apart best that were left out of the fit; a few layers carry only a scale.
+Least squares on the relative error, so that small layers count like large ones. Of the three terms those are kept with
+which measurements that were left out of the fit are met best; a few layers carry only a scale.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from search_spaces.errors import TargetError
 
 LEAST_BAND_PERCENT = 5
 """No calibration promises less: kernels' versions and two people's boards differ by that much."""
+
+WORTH = 0.95
+"""A further term must bring the mean error on left-out measurements below this share of it."""
 
 FEW = 5
 """Below as many measurements, what was left out says too little of the error for a band."""
@@ -61,7 +64,7 @@ class Calibration:
 
 
 def calibrate(rows: Sequence[Measured]) -> Calibration:
-    """The calibration with the least mean error on left-out measurements.
+    """The calibration with the least mean error on left-out measurements, of nearly equal ones that with fewer terms.
 
     Raises:
         TargetError: there is no measurement, or no term with a positive price explains them.
@@ -73,7 +76,7 @@ def calibrate(rows: Sequence[Measured]) -> Calibration:
     best: Calibration | None = None
     for terms in [(0, *others) for size in range(3) for others in combinations((1, 2), size)]:
         found = _fit(counts, terms)
-        if found is not None and (best is None or _mean(found) < _mean(best)):
+        if found is not None and (best is None or _mean(found) < WORTH * _mean(best)):
             best = found
     if best is None:
         raise TargetError("measurements must grow with the cycles of their layers, these do not; check their units")

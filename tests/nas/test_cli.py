@@ -200,6 +200,8 @@ def test_cost_on_every_device(model: str) -> None:
     assert [row["target"] for row in rows] == [row["name"] for row in listed]
     text = command("cost", model, "--all-targets").stdout
     assert all(row["target"] in text for row in rows)
+    both = command("cost", model, "--all-targets", "--target", "nrf52840")
+    assert (both.exit_code, both.stderr.count("\n")) == (2, 1)
 
 
 def test_space_shows_what_the_limits_leave(model: str) -> None:

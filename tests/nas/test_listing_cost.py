@@ -57,6 +57,7 @@ def test_what_cannot_be_priced_is_empty_and_says_why() -> None:
     text = listing_cost.cost_text(GRAPH, RV1106, "tflm")
     assert "no kernels are priced for Cortex-A7" in text
     assert "RAM peaks" not in text
+    assert "the flash and RAM of rv1106 limit nothing" in text
     assert "nobody has published this chip's power" in listing_cost.cost_text(GRAPH, F446, "tflm")
     record = listing_cost.cost_record(GRAPH, RV1106, "tflm")
     assert (record["peak"], record["binds"], record["limits"]) == (None, None, {})

@@ -18,7 +18,10 @@ from nas.report import page, plots, tables
 from nas.report.theme import DARK, LIGHT
 from nas.result import Front, RunResult, load_result
 from search_spaces.errors import RunFolderError
+from targets.cost import bill
+from targets.device import load_device
 from tests.nas.synthetic_run import KB, cost, point, synthetic_result
+from tests.toys import chain
 
 FRONT_HEADER = (
     "id,size_bytes,weights_bytes,flash_bytes,ram_bytes,runtime,macs,latency_ms,energy_uj,params,"
@@ -206,6 +209,26 @@ def test_pictures_are_the_same_bytes_every_time(result: RunResult) -> None:
     first, second = (plots.png(plots.pareto_figure(result), dpi=40) for _ in range(2))
     assert first == second
     assert plots.svg(plots.bill_figure(result.bill[:3])) == plots.svg(plots.bill_figure(result.bill[:3]))
+
+
+def test_a_bill_without_prices_has_no_empty_panels(tmp_path: Path) -> None:
+    """A target whose kernels nobody priced: weights and counts, and dashes for the rest."""
+    lines = bill(chain()[0], load_device("esp32s3"))
+    assert len(plots.bill_figure(lines).axes) == 1
+    unpriced = synthetic_result(bill=lines, latency_band_percent=None)
+    text = Page(page.page(unpriced)).text
+    assert "holds most weights" in text
+    assert "takes most time" not in text
+    assert "nobody has measured this chip" in text
+    assert load_result(page.write_run(unpriced, tmp_path).parent).bill == lines
+
+
+def test_the_report_says_where_an_energy_is_from() -> None:
+    from_sheet = synthetic_result(energy_band_factor=2.5)
+    assert "power from the data sheet, within a factor of 2.5" in Page(page.page(from_sheet)).text
+    measured = synthetic_result(energy_band_percent=40.0)
+    assert "power measured while inferring, ±40 %" in Page(page.page(measured)).text
+    assert tables.summary(from_sheet)["bands"]["energy_band_factor"] == 2.5
 
 
 def test_the_picture_holds_every_finished_model_and_the_limits(result: RunResult) -> None:
