@@ -28,7 +28,7 @@ class Device:
         flash_bytes, ram_bytes: limits of a search. RAM is what one tensor arena can have: the largest single memory
             that the core reads at speed.
         cycles_scale, cycles_per_weight_load, cycles_per_call: what the chip adds: cycles of a call on it are
-            `cycles_scale * cycles + cycles_per_weight_load * weight_loads + cycles_per_call` of
+            `cycles_scale * counted + cycles_per_weight_load * weight_loads + cycles_per_call` of
             `targets.core.CallCost`, and the runtime's own. For a core whose prices are executed instructions the scale
             is in cycles per instruction. Without a scale there is no latency.
         latency_band_percent: half-width of the band a measured latency is expected in.
