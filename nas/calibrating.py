@@ -78,7 +78,7 @@ class Calibrated:
             if name in ("name", "unverified", *FITTED) or value is None:
                 continue
             lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}  # as in {self.file}")
-        lines.append(f"# Cycles on the board: these times what {base.kernels} counts, loads from the weights, and calls.")
+        lines.append(f"# Cycles on the board: times what {base.kernels} counts, loads from the weights, and calls.")
         lines += [f"{name} = {float(f'{getattr(found, name):.4g}')!r}" for name in FITTED[:3]]
         left_out = found.band_percent is not None
         why = "95 % of rows left out of the fit stay within it" if left_out else "too few rows to say it from them"
