@@ -44,7 +44,9 @@ def main() -> None:
         print(f"  left out one by one, mean / 95 %: {told(np.array(found.left_out_percent))}")
         kinds = np.array(kinds_of(file))
         for kind in sorted(set(kinds)):
-            print(f"    {kind}: {told(np.array(found.left_out_percent)[kinds == kind])}")
+            apart = calibrate([row for row, own in zip(rows, kinds, strict=True) if own == kind])
+            alone = f", calibrated apart {told(np.array(apart.left_out_percent))}" if apart.left_out_percent else ""
+            print(f"    {kind}: {told(np.array(found.left_out_percent)[kinds == kind])}{alone}")
         scale = float(np.exp(np.mean([np.log(row.measured / row.cycles) for row in rows])))
         print(f"  one scale for all, in-sample: {told(np.array(errors_percent(rows, scale, 0, 0)))}")
         for count in [count for count in FEW if 2 * count <= len(rows)]:
