@@ -70,6 +70,9 @@ class Device:
         if len(bands) != (self.active_power_mw is not None):
             law = "active_power_mw comes together with one of energy_band_percent and energy_band_factor"
             raise TargetError(f"{law} in device {self.name!r}")
+        if self.energy_band_factor is not None and self.energy_band_factor <= 1:
+            law = f"energy_band_factor must be > 1, got {self.energy_band_factor}"
+            raise TargetError(f"{law} in device {self.name!r}")
         for name in self.unverified:
             if getattr(self, name, None) is None:
                 raise TargetError(f"unverified must name numbers of the file, got {name!r} in device {self.name!r}")

@@ -132,6 +132,10 @@ def test_a_device_of_ones_own(tmp_path: Path) -> None:
         (("ram_bytes = 100", "ram_bytes = -1"), "ram_bytes must be > 0, got -1"),
         (("ram_bytes = 100", "ram_bytes = "), "is not TOML"),
         (("ram_bytes = 100", "ram_bytes = 100\nactive_power_mw = 5"), "active_power_mw comes together with one of"),
+        (
+            ("ram_bytes = 100", "ram_bytes = 100\nactive_power_mw = 5\nenergy_band_factor = 0.4"),
+            "energy_band_factor must be > 1, got 0.4",
+        ),
         (("cycles_scale = 1.0", ""), "cycles_scale and latency_band_percent come together in device 'round'"),
         (
             ("ram_bytes = 100", "unverified = ['ram_bytes']"),
