@@ -8,11 +8,18 @@ from functools import cache
 from pathlib import Path
 
 from targets.geometry import Geometry
-from targets.kernels import path
+from targets.kernels import Extension, path
 from targets.one_call import KEYS, call_geometry
 
 DATA = Path(__file__).parent / "data"
-EXTENSIONS = {"m4": "dsp", "m7": "dsp", "m33": "dsp", "m3": "scalar", "m0": "scalar", "m55": "mve"}
+EXTENSIONS: dict[str, Extension] = {
+    "m4": "dsp",
+    "m7": "dsp",
+    "m33": "dsp",
+    "m3": "scalar",
+    "m0": "scalar",
+    "m55": "mve",
+}
 """Cores in the order of fitting, with the code CMSIS-NN compiles for each."""
 
 
@@ -50,6 +57,6 @@ def _row(found: dict[str, str], core: str) -> Row:
     measured = {"insns": float(found["insns"]), "loads": float(found["loads_weight_area"])}
     if "cycles_trm" in found:
         measured["cycles"] = float(found["cycles_trm"])
-    code = path(geometry, EXTENSIONS[core])  # type: ignore[arg-type]
+    code = path(geometry, EXTENSIONS[core])
     macs, scratch = int(found["macs"]), int(found["scratch_bytes"])
     return Row(found["set"], found["kind"], shape, geometry, code, found["path"], macs, scratch, measured)
