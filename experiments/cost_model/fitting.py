@@ -19,7 +19,7 @@ from targets.loops import copies, zeros
 LEANS_ON = {"m7": "m4", "m33": "m4", "m3": "m4", "m0": "m3", "m55": "m4"}
 """A core runs the same source as another one, so a path's prices stand in one ratio to those there, but for details."""
 
-POOL, POOLED = "dw_any", ("m4", "m7", "m33", "m3")
+POOL, POOLED = "dw_any", ("m4", "m3")
 """A path so rare that cores which compile it alike are fitted together first, and each then leans on that."""
 
 SISTER = "dw_3x3"

@@ -14,7 +14,7 @@ from targets.one_call import CORES
 NETWORKS = ("ic", "kws", "vww", "ad")
 CORE_OF = {"M4F": "m4", "M33": "m33", "M85": "m55"}
 OLD_IM2COL = 1.078
-"""Convolutions of 2022's kernels against today's: IC takes 38.95 M cycles in emulation with those, 36.26 M with these."""
+"""Convolutions of 2022's kernels against today's: emulated, IC takes 38.95 M cycles with those, 36.26 M with these."""
 
 Told = list[tuple[float, float]]
 
