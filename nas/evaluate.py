@@ -13,8 +13,9 @@ import numpy as np
 from nas import atomic, checkpoints
 from nas.artefacts import RunFolder
 from nas.data.augment import Preset
+from nas.data.feed import feed
 from nas.data.resize import sized
-from nas.data.views import Views, feed
+from nas.data.views import Views
 from nas.evaluation import Evaluation, Job
 from nas.int8.export.qdq_onnx import qdq_onnx
 from nas.int8.export.tflite import tflite_bytes

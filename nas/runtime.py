@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from nas.data.views import feed
+from nas.data.feed import feed
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph
 
@@ -85,7 +85,7 @@ class Session:
         """The first output for every sample, `N x values`, float32.
 
         Args:
-            x: `N x C x H x W` (or `N x F`): uint8 pixels, or floats as they are (`nas.data.views.feed`).
+            x: `N x C x H x W` (or `N x F`): uint8 pixels, or floats as they are (`nas.data.feed.feed`).
             batch: samples an inference.
 
         Raises:

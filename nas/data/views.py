@@ -22,11 +22,6 @@ KEPT_BYTES = 512 << 20
 """Views up to this size are kept: eight of the quickstart's 50,000 pictures are 299 MiB."""
 
 
-def feed(x: np.ndarray) -> np.ndarray:
-    """What a network is given: uint8 images as float32 x/255, anything else as float32 as it is."""
-    return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
-
-
 class Views:
     """Training pictures, the original's logits for each view of them, and their targets.
 

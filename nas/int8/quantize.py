@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nas.data.views import feed
+from nas.data.feed import feed
 from nas.int8.equalize import Encoding, Ranges, equalize, response
 from nas.students.candidate import Student
 from search_spaces.errors import EngineError
@@ -68,7 +68,7 @@ def calibrate(
     """The smallest, the largest and the mean value of every tensor over `images`, channel by channel.
 
     Args:
-        images: `N x C x H x W` (or `N x F`): uint8 pixels, or floats as they are (`nas.data.views.feed`).
+        images: `N x C x H x W` (or `N x F`): uint8 pixels, or floats as they are (`nas.data.feed.feed`).
         encoding: the input's scale and zero point. Pixels have `IMAGE`; floats without one are calibrated.
     """
     if images.dtype == np.uint8:

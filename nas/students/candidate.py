@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nas.data.views import feed
+from nas.data.feed import feed
 from nas.students.frozen import Kept
 from nas.students.layers import EPS, Layer, build
 from search_spaces.errors import ModelError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.data.views import feed
+from nas.data.feed import feed
 from nas.tasks.losses import Loss, Squared
 from nas.tasks.metrics import AUC
 from nas.tasks.task import Task

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from nas.data.views import feed
+from nas.data.feed import feed
 from nas.result import Front
 from nas.runtime import Ending, Session
 from nas.tasks import load_task, metrics

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nas.data.feed import feed
 from nas.data.resize import Sizes, sized, sized_planes
-from nas.data.views import Views, feed
+from nas.data.views import Views
 from nas.tasks import CLASSIFICATION
 
 RNG = np.random.default_rng(0)

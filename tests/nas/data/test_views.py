@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.data import views
 from nas.data.augment import augment
+from nas.data.feed import feed
 from nas.data.views import Views
 from nas.tasks import load_task
 
@@ -14,8 +14,8 @@ PICTURES = np.random.default_rng(0).integers(1, 256, (60, 2, 16, 18), dtype=np.u
 
 
 def test_feed() -> None:
-    assert views.feed(np.array([0, 51, 255], np.uint8)).tolist() == [0, pytest.approx(0.2), 1]
-    assert views.feed(np.array([3.5], np.float64)).dtype == np.float32
+    assert feed(np.array([0, 51, 255], np.uint8)).tolist() == [0, pytest.approx(0.2), 1]
+    assert feed(np.array([3.5], np.float64)).dtype == np.float32
 
 
 def small(count: int = 3, size: int = 20) -> Views:
@@ -43,7 +43,7 @@ def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -
     rows = np.array([0, 25, 59])
     planes = np.empty((2 * 16 * 18, 3), np.float32)
     found.pictures(rows, planes)
-    expected = views.feed(found.images[[0, 1, 2], [0, 5, 19]])
+    expected = feed(found.images[[0, 1, 2], [0, 5, 19]])
     np.testing.assert_array_equal(planes.T.reshape(expected.shape), expected)
     # The teacher's own logits leave the cross-entropy alone, whose gradient is negative at the label.
     logits = np.ascontiguousarray(found.logits[[0, 1, 2], [0, 5, 19]].T)
