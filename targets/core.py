@@ -51,7 +51,7 @@ class CallCost(NamedTuple):
 
     Attributes:
         path: the code path taken (`targets.kernels.path`).
-        macs: multiply-accumulates of conv, depthwise and fully connected calls.
+        macs: multiply-accumulates of calls with weights.
         cycles: of the core with memory that never waits; None without a cycle table.
         weight_loads: load instructions that read weights, biases and scales.
         scratch_bytes: working memory in the arena while the call runs.

@@ -166,8 +166,9 @@ def _counted_lines(program: Program) -> tuple[CallBill, ...]:
     lines = []
     for call in program.calls:
         shape, weights = program.by_name[call.output].shape, prod(call.weight_shape) if call.weight_shape else 0
+        met = program.by_name[call.inputs[0]].shape if call.kind == "transpose_conv" else shape
         line = CallBill(
-            call.op or call.output, call.kind, shape, prod(shape[:-1]) * weights, None, None,
+            call.op or call.output, call.kind, shape, prod(met[:-1]) * weights, None, None,
             weights + 4 * call.out_channels, None, None,
         )  # fmt: skip
         lines.append(line)

@@ -45,19 +45,22 @@ class Geometry(NamedTuple):
     @property
     def weights(self) -> int:
         """Int8 weights of the call."""
-        if self.kind in ("conv", "fc"):
+        if self.kind in ("conv", "fc", "transpose_conv"):
             return self.out_channels * self.channels // self.groups * self.taps
         return self.out_channels * self.taps if self.kind == "dw" else 0
 
     @property
     def filters(self) -> int:
         """Filters with a bias and a scale each; 0 without weights."""
-        return self.out_channels if self.kind in ("conv", "dw", "fc") else 0
+        return self.out_channels if self.kind in ("conv", "dw", "fc", "transpose_conv") else 0
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of conv, depthwise and fully connected calls; padded taps count, as is the custom."""
-        return self.pixels * self.weights
+        """Multiply-accumulates of calls with weights; padded taps count, as is the custom.
+
+        A filter of a transposed convolution meets every input pixel, any other makes every output pixel.
+        """
+        return (prod(self.size) if self.kind == "transpose_conv" else self.pixels) * self.weights
 
     @property
     def rows(self) -> int:
@@ -100,6 +103,21 @@ def geometry(call: Call, inputs: tuple[tuple[int, ...], ...], output: tuple[int,
         call.channel_multiplier,
         sum(map(prod, inputs)),
     )
+
+
+def scattered(shape: Geometry) -> Geometry:
+    """The convolution that makes all products of a transposed one: each input pixel against each tap of each filter."""
+    products = shape.out_channels * shape.taps
+    return shape._replace(
+        kind="conv", out_size=shape.size, out_channels=products, kernel=(1, 1), stride=(1, 1), pads=(0, 0)
+    )  # fmt: skip
+
+
+def upscaled(shape: Geometry) -> Geometry:
+    """The convolution that a transposed one is, of its input with the pixels set a stride apart."""
+    (height, width), (down, across), (top, left) = shape.size, shape.stride, shape.pads
+    pads = (shape.kernel[0] - 1 - top, shape.kernel[1] - 1 - left)
+    return shape._replace(kind="conv", size=(height * down, width * across), stride=(1, 1), pads=pads)
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from targets import loops, loops_dsp, loops_mve, loops_scalar
-from targets.geometry import Geometry
+from targets.geometry import Geometry, scattered, upscaled
 from targets.loops import Counts
 
 Extension = Literal["scalar", "dsp", "mve"]
@@ -20,12 +20,20 @@ Extension = Literal["scalar", "dsp", "mve"]
 DW_AS_CONV_FILTERS = 8
 """Filters from which Helium's depthwise of one input channel becomes an ordinary convolution."""
 
+REVERSED_ABOVE = 16
+"""Input channels above which a transposed convolution turns its filters round and convolves an upscaled map
+(`REVERSE_TCOL_EFFICIENT_THRESHOLD`); else it adds its products up in int32 rows of the output."""
+
+Rule = Callable[[Geometry], Counts]
+
 
 def path(shape: Geometry, extension: Extension) -> str:
-    """The code path CMSIS-NN's wrapper takes (`arm_convolve_wrapper_s8`, `arm_depthwise_conv_wrapper_s8`)."""
+    """The code path CMSIS-NN's wrapper takes (`arm_{convolve,depthwise_conv,transpose_conv}_wrapper_s8`)."""
     if shape.kind == "conv":
         code = loops_mve.conv_path(shape)
         return "conv" if code == "conv_1xn" and extension != "mve" else code
+    if shape.kind == "transpose_conv" and max(shape.stride) <= 2 and shape.channels > REVERSED_ABOVE:
+        return "transpose_conv_reversed"
     return _depthwise(shape, extension) if shape.kind == "dw" else shape.kind
 
 
@@ -40,7 +48,18 @@ def _depthwise(shape: Geometry, extension: Extension) -> str:
     return "dw_any" if extension == "scalar" else "dw"
 
 
-_COMMON: dict[str, Callable[[Geometry], Counts]] = {
+def _transposed(conv: Rule) -> dict[str, Rule]:
+    """Transposed convolutions in the loops of a core's general one: not measured, assumed.
+
+    That of the scattered products is on the safe side: it requantizes every product where the kernel adds it up.
+    """
+    return {
+        "transpose_conv": lambda shape: conv(scattered(shape)),
+        "transpose_conv_reversed": lambda shape: conv(upscaled(shape)),
+    }
+
+
+_COMMON: dict[str, Rule] = {
     "dw_3x3": loops.dw_3x3,
     "dw_by_4": loops.dw_by_4,
     "dw_any": loops.dw_any,
@@ -57,6 +76,7 @@ _COMMON: dict[str, Callable[[Geometry], Counts]] = {
     "requantize": loops.written,
     "concat": loops.written,
     "slice": loops.written,
+    "crop": loops.written,
     "pad": loops.written,
     "reshape": loops.written,
     "transpose": loops.written,
@@ -64,7 +84,8 @@ _COMMON: dict[str, Callable[[Geometry], Counts]] = {
     "resize_linear": loops.written,
 }
 
-_VECTOR: dict[str, Callable[[Geometry], Counts]] = {
+_VECTOR: dict[str, Rule] = {
+    **_transposed(loops_mve.conv),
     "conv": loops_mve.conv,
     "conv_1x1": loops_mve.conv_1x1,
     "conv_1xn": loops_mve.conv_1xn,
@@ -78,7 +99,8 @@ _VECTOR: dict[str, Callable[[Geometry], Counts]] = {
     "mul": loops_mve.elements,
 }
 
-_DSP: dict[str, Callable[[Geometry], Counts]] = {
+_DSP: dict[str, Rule] = {
+    **_transposed(loops_dsp.conv),
     "conv": loops_dsp.conv,
     "conv_1x1": loops_dsp.conv_1x1,
     "dw": loops_dsp.dw,
@@ -86,14 +108,15 @@ _DSP: dict[str, Callable[[Geometry], Counts]] = {
     "avg_pool": loops_dsp.avg_pool,
 }
 
-_SCALAR: dict[str, Callable[[Geometry], Counts]] = {
+_SCALAR: dict[str, Rule] = {
+    **_transposed(loops_scalar.conv),
     "conv": loops_scalar.conv,
     "conv_1x1": loops_scalar.conv_1x1,
     "fc": loops_scalar.fc,
     "avg_pool": loops_scalar.avg_pool,
 }
 
-COUNTS: Mapping[Extension, dict[str, Callable[[Geometry], Counts]]] = {
+COUNTS: Mapping[Extension, dict[str, Rule]] = {
     "scalar": _COMMON | _SCALAR,
     "dsp": _COMMON | _DSP,
     "mve": {code: rule for code, rule in _COMMON.items() if code != "dw_3x3"} | _VECTOR,

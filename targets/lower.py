@@ -3,10 +3,11 @@
 What changes on the way down:
 
 - ReLU, ReLU6 and clips fold into the conv, linear, affine, add, sub or mul that makes their input, if nobody else
-  reads it;
+  reads it; into a transposed convolution too, where int8's own range does their work (TFLM's kernel applies none);
 - a channel shuffle is a reshape, a transpose and a reshape;
 - an affine is a 1x1 depthwise, a global average pool is an average pool over the whole map, flatten is a reshape;
 - rows and columns of padding that no window reaches are dropped (nothing reads them, the output is the same);
+- a transposed convolution whose crop TFLite's SAME does not give makes the whole map, which a "crop" call cuts;
 - TFLite kernels know SAME and VALID padding. Anything else becomes a "pad" call before a conv, and before a max pool
   whose input is never negative (there a zero changes no maximum). C kernels take any pads as they are;
 - tensors that must share one scale form a group (pools, pad, reshape, concat, and a ReLU6 of its own: TFLM clamps it
@@ -26,6 +27,7 @@ from search_spaces.ops import is_depthwise
 from targets import support
 from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
 from targets.program import Call, CallKind, Fused, Program, Runtime
+from targets.scales import scheme
 
 Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
@@ -44,7 +46,17 @@ def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
         TargetError: the runtime is unknown, or an operator breaks one of its rules (`targets.support`).
     """
     support.check_runtime(runtime)
-    low = Lowering(graph, runtime)
+    program = _lower(graph, runtime)
+    if any([call.kind == "transpose_conv" for call in program.calls]):
+        kept = zip(program.calls, scheme(program).fused, strict=True)
+        bare = frozenset(str(call.op) for call, fused in kept if call.kind == "transpose_conv" and fused != NONE)
+        if bare:
+            return _lower(graph, runtime, bare)
+    return program
+
+
+def _lower(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> Program:
+    low = Lowering(graph, runtime, bare)
     shapes = low.shapes
     for op in graph.ops:
         if op.name in low.folded:
@@ -106,6 +118,35 @@ def _conv_calls(
     calls = (Call("pad", None, op.inputs, padded, pads=pads), call) if split else (call,)
     made = shape_of(op, shape)
     return made, channels_last(made), calls
+
+
+def _conv_transpose(low: Lowering, op: Op) -> None:
+    """Inputs times filters, added up a stride apart, and cut to size: by the kernel where SAME cuts just so.
+
+    SAME cuts kernel - stride, an odd one below and right. CMSIS-NN before July 2026 misplaces rows if it cuts a number
+    of them above that the stride does not divide (its issue 230), so there the whole map is made and cut.
+    """
+    kernel, stride, pads = op["kernel"], op["stride"], op["pads"]
+    cut = (*pads[:2], *(pads[k + 2] - op["output_padding"][k] for k in (0, 1)))
+    support.check_transposed(op, low.runtime, cut)
+    spare = [kernel[k] - stride[k] for k in (0, 1)]
+    low_side = [side // 2 for side in spare]
+    same = any(cut) and cut == (*low_side, *(spare[k] - low_side[k] for k in (0, 1))) and cut[0] % stride[0] == 0
+    output, fused = low.result(op)
+    made, own = (output, cut) if same else (output, NO_PADS)
+    if any(cut) and not same:
+        rows, columns, channels = low.activations[output].shape
+        whole = (rows + cut[0] + cut[2], columns + cut[1] + cut[3], channels)
+        made = low.activate(low.unused(output + ":whole"), whole, like=output, holds=output)
+    weights = (op["out_channels"], *kernel, low.shapes[op.inputs[0]][0])
+    call = Call(
+        "transpose_conv", op.name, op.inputs, made, fused, kernel, stride, pads=own, same_padding=same,
+        weight_shape=weights,
+    )  # fmt: skip
+    support.check(call, low.runtime)
+    low.calls.append(call)
+    if made != output:
+        low.calls.append(Call("crop", None, (made,), output, pads=cut))
 
 
 def _padding(op: Op, shape: Shape, dilation: Pair) -> tuple[Pads, bool]:
@@ -274,7 +315,7 @@ _RULES: dict[str, Callable[[Lowering, Op], None]] = {
     "leaky_relu": _function,
     "hard_swish": _function,
     "tanh": _function,
-    "conv_transpose": _no_kernel,
+    "conv_transpose": _conv_transpose,
     "gelu": _no_kernel,
     "norm": _no_kernel,
     "elu": _no_kernel,

@@ -11,7 +11,7 @@ from search_spaces.ops import KINDS
 from targets.program import Activation, Call, Fused, Program, Runtime
 from targets.scales import encoding_of
 
-FUSES = frozenset({"conv", "linear", "affine", "add", "sub", "mul"})
+FUSES = frozenset({"conv", "conv_transpose", "linear", "affine", "add", "sub", "mul"})
 CLAMPS: dict[str, Fused] = {"relu": "relu", "relu6": "relu6", "clip": "clip"}
 REMEMBERED = 1 << 16
 """A search lowers thousands of networks that have most operators in common, so what follows from one operator and the
@@ -19,9 +19,9 @@ shape it reads is remembered, for this many of them."""
 
 
 class Lowering:
-    """The program while it is being written."""
+    """The program while it is being written; a clamp behind an operator of `bare` is not folded into it."""
 
-    def __init__(self, graph: Graph, runtime: Runtime) -> None:
+    def __init__(self, graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> None:
         self.graph, self.runtime = graph, runtime
         self.shapes: dict[str, Shape] = {graph.input: graph.input_shape}
         self.activations: dict[str, Activation] = {}
@@ -30,15 +30,15 @@ class Lowering:
         self.joined = False
         self.never_negative: set[str] = set()
         self.flattened: dict[str, tuple[int, int, int]] = {}  # position-first features: graph shape they came from
-        self.clamps = self._foldable_clamps()
+        self.clamps = self._foldable_clamps(bare)
         self.folded = {clamp.name for clamp in self.clamps.values()}
         self.activate(graph.input, channels_last(graph.input_shape))
 
-    def _foldable_clamps(self) -> dict[str, Op]:
+    def _foldable_clamps(self, bare: frozenset[str]) -> dict[str, Op]:
         """The ReLU that folds into each operator that has one."""
         ops, outputs = self.graph.ops, self.graph.outputs
         reads = Counter([name for op in ops for name in op.inputs])
-        makers = {op.name for op in ops if op.kind in FUSES and op.name not in outputs}
+        makers = {op.name for op in ops if op.kind in FUSES and op.name not in outputs and op.name not in bare}
         found = {op.inputs[0]: op for op in ops if op.kind in CLAMPS}
         return {name: op for name, op in found.items() if name in makers and reads[name] == 1}
 

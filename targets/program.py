@@ -16,6 +16,7 @@ RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
 CallKind = Literal[
     "conv", "dw", "fc", "add", "sub", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic",
     "relu", "leaky_relu", "hard_swish", "tanh", "requantize", "slice", "transpose", "resize_nearest", "resize_linear",
+    "transpose_conv", "crop",
 ]  # fmt: skip
 Fused = Literal["none", "relu", "relu6", "clip"]
 
@@ -57,10 +58,12 @@ class Call:
         inputs, output: names of activations.
         fused: the activation folded into the output's range; a clip is that range and costs nothing.
         kernel, stride, dilation: `(height, width)`; 1x1 where they mean nothing.
-        pads: `(top, left, bottom, right)` applied by the kernel itself, or by a "pad" call.
+        pads: `(top, left, bottom, right)` applied by the kernel itself, or by a "pad" call; what a transposed
+            convolution or a "crop" call cuts off.
         same_padding: the kernel's pads are TFLite's SAME; False is VALID (then "tflm" has no pads; a "c" kernel takes
             any pads as they are).
-        weight_shape: as stored: conv `O x KH x KW x I`, dw `1 x KH x KW x O`, fc `O x I`; () without weights.
+        weight_shape: as stored: conv and transpose_conv `O x KH x KW x I`, dw `1 x KH x KW x O`, fc `O x I`; () without
+            weights.
         channel_multiplier: dw only, outputs per input channel.
         flatten_from: a call whose weights follow a flattened map of more than one position: that map's graph shape
             `(channels, height, width)`. The graph orders such features channel first, the program position first, so

@@ -21,7 +21,7 @@ from targets.program import Call, Fused, Program
 
 TINY = 2.0**-126  # the least normal float32
 
-_CLAMPED = frozenset({"conv", "dw", "fc", "add", "sub", "mul"})
+_CLAMPED = frozenset({"conv", "dw", "fc", "add", "sub", "mul", "transpose_conv"})
 """Kernels that make new values and can clamp them."""
 
 _NONLINEAR = frozenset({"softmax", "logistic", "tanh", "hard_swish", "leaky_relu", "requantize"})

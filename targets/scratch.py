@@ -12,9 +12,11 @@ def scratch_bytes(shape: Geometry, extension: Extension) -> int:
 
     A general conv unrolls two windows to int16 (4 bytes a value, windows rounded up to 4 values). With DSP instructions
     a depthwise other than 3x3 unrolls one window to int16, and an average pool sums a pixel in int32. All others: none.
-    For Helium see `_vector`.
+    For Helium see `_vector`, for transposed convolutions `_transposed`.
     """
     code = path(shape, extension)
+    if shape.kind == "transpose_conv":
+        return _transposed(shape, code, extension)
     if extension == "mve":
         return _vector(shape, code)
     if code == "conv":
@@ -38,6 +40,20 @@ def _vector(shape: Geometry, code: str) -> int:
     if code == "dw":
         return 4 * BLOCK * shape.taps
     return 4 * shape.out_channels if code == "fc" else 0
+
+
+def _transposed(shape: Geometry, code: str, extension: Extension) -> int:
+    """As many int32 rows of the output as the kernel has; reversed, a general conv's and its filters turned round.
+
+    The latter are two buffers, counted as one that holds both at the arena's alignment. CMSIS-NN before October 2024
+    takes an int32 for every value of the output besides.
+    """
+    if code == "transpose_conv_reversed":
+        windows = 4 * _rounded(_window(shape), LANES if extension == "mve" else 4)
+        return _rounded(windows, 16) + shape.weights
+    (rows, columns), stride = shape.kernel, shape.stride
+    width = (shape.size[1] - 1) * stride[1] + max(columns, stride[0])  # the other axis' stride, as CMSIS-NN has it
+    return 4 * width * shape.out_channels * max(rows, stride[0])
 
 
 def _row(shape: Geometry) -> int:

@@ -55,9 +55,26 @@ def accumulator(call: Call, runtime: Runtime) -> str | None:
 RULES: dict[CallKind, tuple[Rule, ...]] = {
     "conv": (accumulator,),
     "fc": (accumulator,),
+    "transpose_conv": (accumulator,),
     "max_pool": (pool_padding,),
     "avg_pool": (pool_padding,),
 }
+
+
+def check_transposed(op: Op, runtime: Runtime, cut: tuple[int, ...]) -> None:
+    """Raises TargetError if no kernel computes a transposed convolution, whose whole map loses `cut` on each side."""
+    kernel, stride = op["kernel"], op["stride"]
+    if op["groups"] > 1:
+        broken, law = f"groups = {op['groups']}", "it must have one group; resize and convolve in groups instead"
+    elif op["dilation"] != (1, 1):
+        broken, law = f"dilation = {op['dilation']}", "its kernel must be undilated; use a larger one"
+    elif kernel[0] < stride[0] or kernel[1] < stride[1]:
+        broken, law = f"kernel {kernel}, stride {stride}", "its kernel must be as large as its stride; resize instead"
+    elif min(cut) < 0:
+        broken, law = f"output_padding {op['output_padding']}, pads {op['pads']}", "it cannot pad more than it cuts"
+    else:
+        return
+    raise TargetError(f"{op.kind} {op.name!r} cannot run on {runtime}: {broken}; {law}")
 
 
 def check_one_scale(op: Op, fixed: Sequence[tuple[float, int] | None]) -> None:

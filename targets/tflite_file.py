@@ -76,13 +76,14 @@ class _File:
         return self.add(schema.QUANTIZATION, self.add(FLOATS, 1, scale), self.add(LONGS, 1, zero))
 
     def call(self, call: Call, fused: Fused) -> None:
-        add, source = self.add, self.program.by_name[call.inputs[0]]
+        add, source, output = self.add, self.program.by_name[call.inputs[0]], self.program.by_name[call.output]
         inputs = [self.index[name] for name in call.inputs]
         if call.op is not None:
             inputs += self.constants(call, call.op, self.has_unit_scale(source.scale_group))
-        else:
-            output = self.program.by_name[call.output]
-            inputs += [self.setting(*given) for given in schema.settings_of(call, source.shape, output.shape)]
+        inputs += [self.setting(*given) for given in schema.settings_of(call, source.shape, output.shape)]
+        if call.kind == "transpose_conv":
+            data, weight, bias, shape = inputs
+            inputs = [shape, weight, data, bias]
         operator = schema.operator_of(call.kind, fused, call.weight_shape, source.shape[-1])
         code = self.codes.setdefault(operator, len(self.codes))
         ends = add(INTS, *inputs), add(INTS, self.index[call.output])

@@ -39,6 +39,8 @@ OPERATORS: dict[CallKind, tuple[int, int, int]] = {
     "transpose": (39, 2, 0),
     "resize_nearest": (97, 2, 74),
     "resize_linear": (23, 3, 15),
+    "crop": (65, 2, 0),
+    "transpose_conv": (67, 3, 49),
 }
 """Of each kernel: the operator, its version, and the type of its options (0: it has none)."""
 
@@ -64,6 +66,7 @@ EMPTY = layout()
 _CODE = ((0, "b"), (2, "i"), (3, "i"))  # the operator in its old one-byte field, version, operator
 _CONV = ((0, "b"), (1, "i"), (2, "i"), (3, "b"), (4, "i"), (5, "i"))  # padding, strides, activation, dilations
 _DW = ((0, "b"), (1, "i"), (2, "i"), (3, "i"), (4, "b"), (5, "i"), (6, "i"))  # the same with a multiplier
+_TRANSPOSE_CONV = ((0, "b"), (1, "i"), (2, "i"))  # padding, strides
 _POOL = ((0, "b"), (1, "i"), (2, "i"), (3, "i"), (4, "i"), (5, "b"))  # padding, strides, window, activation
 _CONCAT = ((0, "i"), (1, "b"))  # axis, activation
 _CLAMP = ((0, "b"),)  # activation
@@ -111,6 +114,8 @@ def options_of(
     if kind == "dw":
         values = valid, width, height, multiplier, clamp, dilation[1], dilation[0]
         return scalars(_DW, values, (0, 0, 0, 0, 0, 1, 1))
+    if kind == "transpose_conv":
+        return scalars(_TRANSPOSE_CONV, (valid, width, height), (0, 0, 0))
     if kind in ("max_pool", "avg_pool"):
         return scalars(_POOL, (valid, width, height, kernel[1], kernel[0], clamp), (0,) * 6)
     if kind == "concat":
@@ -130,14 +135,23 @@ Constant = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and values of an int32 tensor."""
 
 
-WITH_SETTINGS = frozenset({"pad", "slice", "transpose", "resize_nearest", "resize_linear"})
+WITH_SETTINGS = frozenset(
+    {"pad", "slice", "transpose", "resize_nearest", "resize_linear", "crop", "transpose_conv"}
+)  # fmt: skip
 
 
 def settings_of(call: Call, source: tuple[int, ...], output: tuple[int, ...]) -> tuple[Constant, ...]:
-    """What a call takes as constant tensors behind its first input; `source` and `output` are shapes without batch."""
+    """What a call takes as constant tensors behind its first input; `source` and `output` are shapes without batch.
+
+    A transposed convolution takes the shape of its output before all else.
+    """
     if call.kind == "pad":
         top, left, bottom, right = call.pads
         return (((4, 2), (0, 0, top, bottom, left, right, 0, 0)),)
+    if call.kind == "transpose_conv":
+        return (((4,), (1, *output)),)
+    if call.kind == "crop":
+        return ((4,), (0, *call.pads[:2], 0)), ((4,), (1, *output))
     rank = len(source) + 1
     if call.kind == "slice":
         return ((rank,), (*[0] * (rank - 1), call.start)), ((rank,), (1, *output))

@@ -67,20 +67,23 @@ def file_size(program: Program) -> int:
             call.channel_multiplier, call.slope, source.shape[-1], unit[group] == group,
         )  # fmt: skip
         parts.append(part)
+        numbers = [index[name] for name in call.inputs]
         if part.anchors:
             anchors += part.anchors
             rest += part.rest
-            stock[0] += 1
             stock[part.words & 3] += part.lists
+        for given in (
+            ()
+            if call.kind not in schema.WITH_SETTINGS
+            else schema.settings_of(call, source.shape, activations[call.output].shape)
+        ):
+            number = settings.setdefault(given, len(index) + len(anchors) + len(settings))
+            numbers += (number,)
+        if part.anchors:  # weights and biases are tensors of its own, so its vector of numbers is too
+            words = 3 + len(numbers)
+            stock[words & 3] += 1
+            rest += 4 * words
         else:
-            numbers = [index[name] for name in call.inputs]
-            for given in (
-                ()
-                if call.kind not in schema.WITH_SETTINGS
-                else schema.settings_of(call, source.shape, activations[call.output].shape)
-            ):
-                number = settings.setdefault(given, len(index) + len(anchors) + len(settings))
-                numbers += (number,)
             vectors.add(tuple(numbers))
             if call.kind == "reshape":
                 nodes.add((schema.RESHAPE_OPTIONS, activations[call.output].shape))
@@ -124,7 +127,7 @@ class _Part:
         operator: the layout of its table.
         tables: tables of its own.
         anchors: weights and biases; the rest is empty without them.
-        rest: vectors of its own: tensor numbers (four words) and scales.
+        rest: vectors of its own: scales.
         lists, words: how many vectors of scales those are, and the words of one.
         nodes, layouts, shapes, zeros: what it may share.
     """
@@ -175,7 +178,7 @@ def _part(
         operator.size + 2 * schema.CONSTANT.size + quantization,
         frozenset(nodes),
         anchors=(blob_anchor(prod(weight_shape)), blob_anchor(4 * count)),
-        rest=16 + 4 * (1 + count) * lists,
+        rest=4 * (1 + count) * lists,
         lists=lists,
         words=1 + count,
         layouts=frozenset({own, schema.CONSTANT, BLOB_TABLE}),

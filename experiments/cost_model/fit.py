@@ -33,8 +33,8 @@ VECTORS = """
 
 ASSUMED_CODE = {
     "logistic": 1500, "sub": "add", "relu": 400, "leaky_relu": 600, "hard_swish": 900, "tanh": 1500, "requantize": 500,
-    "concat": 400, "slice": 600, "pad": 600, "reshape": 100, "transpose": 800, "resize_nearest": 600,
-    "resize_linear": 1200,
+    "concat": 400, "slice": 600, "crop": 600, "pad": 600, "reshape": 100, "transpose": 800, "resize_nearest": 600,
+    "resize_linear": 1200, "transpose_conv": 4000,
 }  # fmt: skip
 
 ASSUMED_LOOPS = {
@@ -45,6 +45,12 @@ ASSUMED_LOOPS = {
 
 RESCALING = {"relu": 1, "leaky_relu": 1, "requantize": 1, "hard_swish": 3}
 """Kernels that rescale each value as a mul does, so many times."""
+
+ALIKE = {
+    "sub": "add", "logistic": "softmax", "tanh": "softmax", "crop": "slice",
+    "transpose_conv": "conv", "transpose_conv_reversed": "conv",
+}  # fmt: skip
+"""Paths priced as another; a transposed convolution in the counts of an equivalent one (`targets.kernels`)."""
 
 BROADCAST = {"add": 2.14, "mul": 2.52}
 """An element of TFLM's indexed loops (BroadcastAdd4DSlow, BroadcastMul4DSlow) against one of the straight loop."""
@@ -123,8 +129,12 @@ def assumed(core: str, prices: dict[str, Prices]) -> str:
     for name, (byte, call) in ASSUMED_LOOPS.items():
         text += f"\n[loops.{name}]\nbytes_written = {row([byte] * len(every) + [0])}\n"
         text += f"calls = {row([call] * len(every) + [0])}\n"
-    same = {"sub": "add", "logistic": "softmax", "tanh": "softmax"} | SHARED.get(EXTENSIONS[core], {})
-    return text + "\n[loops]\n" + "".join(f'{name} = "{other}"\n' for name, other in same.items())
+    same = ALIKE | SHARED.get(EXTENSIONS[core], {})
+    return (
+        text
+        + "\n[loops]  # priced as another: assumed, but for paths of one product\n"
+        + "".join(f'{name} = "{other}"\n' for name, other in same.items())
+    )
 
 
 if __name__ == "__main__":

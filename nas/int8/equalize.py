@@ -27,8 +27,8 @@ Encoding = tuple[float, int]
 
 DEPTHWISE_POWER, POWER = 1.0, 0.5  # how far ranges are brought together: 0 not at all, 1 all the way
 LIMIT = 64.0  # the largest factor: a channel that calibration hardly saw may hold more later
-WEIGHTED = frozenset({"conv", "dw", "fc"})
-PASSING = frozenset({"max_pool", "avg_pool", "pad", "reshape"})
+WEIGHTED = frozenset({"conv", "dw", "fc", "transpose_conv"})
+PASSING = frozenset({"max_pool", "avg_pool", "pad", "reshape", "crop"})
 
 
 @dataclass(frozen=True)

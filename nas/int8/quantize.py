@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -116,6 +117,8 @@ def quantize(program: Program, weights: Weights, ranges: Ranges) -> Quantized:
         weight = weights[f"{call.op}.weight"] * (unit[source] / unit[to])
         bias = weights[f"{call.op}.bias"] / unit[to]
         mean = ranges.mean[program.by_name[call.inputs[0]].tensor] / unit[source]
+        if call.kind == "transpose_conv":  # of its taps, one in every stride meets an output
+            mean = mean / prod(call.stride)
         for place, array in zip(found, quantize_filters(weight, bias, mean, scales[source], scales[to]), strict=True):
             place[call.op] = array
     return Quantized(scales, zero_points, *found)

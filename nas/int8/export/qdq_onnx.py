@@ -7,6 +7,7 @@ Opset 17, float input and output, any batch size.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class _Writer:
         self.constants: list[onnx.TensorProto] = []
         self.known: set[str] = set()
         self.padded: dict[str, tuple[str, tuple[int, int, int, int]]] = {}  # what a "pad" call made: of what, how much
+        self.crops = {call.inputs[0]: call for call in program.calls if call.kind == "crop"}
         self.apart = {call.inputs[0] for call in program.calls if call.kind == "transpose"}
         self.value = {program.input: f"{program.input}:value"}  # where an activation is read, if not under its name
         self.round(program.by_name[program.input], program.input)
@@ -75,12 +77,12 @@ class _Writer:
         self.node("QuantizeLinear", [source, *parameters], f"{name}:int8")
         self.node("DequantizeLinear", [f"{name}:int8", *parameters], self.value.get(name, name))
 
-    def weights(self, op: str, shape: tuple[int, ...]) -> list[str]:
-        """Float views of an operator's weights, in `shape`, and biases."""
+    def weights(self, op: str, shape: tuple[int, ...], axis: int = 0) -> list[str]:
+        """Float views of an operator's weights, in `shape` with the filters moved to `axis`, and biases."""
         of = self.quantized
         scale, bias_scale = of.weight_scales[op], of.bias_scales[op]
         weight = [
-            self.constant(f"{op}.weight:int8", of.weights[op].reshape(shape)),
+            self.constant(f"{op}.weight:int8", np.moveaxis(of.weights[op].reshape(shape), 0, axis)),
             self.constant(f"{op}.weight:scale", scale),
             self.constant(f"{op}.weight:zero_point", np.zeros(len(scale), np.int8)),
         ]
@@ -89,7 +91,7 @@ class _Writer:
             self.constant(f"{op}.bias:scale", bias_scale),
         ]
         return [
-            self.node("DequantizeLinear", weight, f"{op}.weight", axis=0),
+            self.node("DequantizeLinear", weight, f"{op}.weight", axis=axis),
             self.node("DequantizeLinear", bias, f"{op}.bias", axis=0),
         ]
 
@@ -97,6 +99,11 @@ class _Writer:
         if call.kind == "pad" and self.program.by_name[call.output].tensor != call.output:  # a copy for one window
             self.padded[call.output] = call.inputs[0], call.pads
             return
+        if call.kind == "crop":  # done by its convolution
+            return
+        if call.output in self.crops:
+            crop = self.crops[call.output]
+            call = replace(call, output=crop.output, pads=crop.pads)
         shape = self.program.by_name[call.inputs[0]].shape
         source, before = self.padded.get(call.inputs[0], (call.inputs[0], NO_PADS))
         inputs = [self.value.get(name, name) for name in (source, *call.inputs[1:])]
@@ -108,6 +115,9 @@ class _Writer:
             parameters = self.weights(str(call.op), (call.out_channels, depth, *call.kernel))
             groups = {"group": shape[-1] // depth, "dilations": call.dilation}
             self.node("Conv", inputs + parameters, raw, **window, **groups)
+        elif call.kind == "transpose_conv":
+            shape = (call.out_channels, call.weight_shape[3], *call.kernel)
+            self.node("ConvTranspose", inputs + self.weights(str(call.op), shape, axis=1), raw, **window)
         elif call.kind == "fc":
             self.node("Gemm", inputs + self.weights(str(call.op), call.weight_shape), raw, transB=1)
         elif call.kind == "max_pool":
