@@ -12,6 +12,7 @@ import onnxruntime
 from search_spaces.graph import Graph, Op, Shape
 
 Toy = tuple[Graph, dict[str, np.ndarray]]
+Pads = tuple[int, int, int, int]
 
 
 class Sketch:
@@ -51,6 +52,13 @@ class Sketch:
             groups=groups,
             dilation=(1, 1),
         )
+
+    def up(self, name: str, out: int, kernel: int, stride: int, pads: Pads = (0, 0, 0, 0), more: int = 0) -> str:
+        """A transposed convolution with square kernel and stride; `more` rows and columns below and right."""
+        return self.add(
+            name, "conv_transpose", out_channels=out, groups=1, kernel=(kernel, kernel), stride=(stride, stride),
+            pads=pads, dilation=(1, 1), output_padding=(more, more),
+        )  # fmt: skip
 
     def pool(self, name: str, kind: str, kernel: int, stride: int) -> str:
         return self.add(name, kind, kernel=(kernel, kernel), stride=(stride, stride), pads=(0, 0, 0, 0))
@@ -235,6 +243,26 @@ def modern() -> Toy:
     net.classifier(4)
     graph = net.done()
     return graph, random_weights(graph, 6)
+
+
+def decoder() -> Toy:
+    """A U-Net in small: 2 x 8 x 8 to 12 x 4 x 4, then up to 2 x 32 x 32 by transposed convolutions of three kinds.
+
+    The first is TFLite's SAME; its ReLU6 is joined with negative values, so it cannot be int8's own range. The second
+    is cut, the third whole.
+    """
+    net = Sketch(2, 8, 8)
+    stem = net.conv("stem", 8)
+    net.conv("down", 12, stride=2)
+    net.add("down_relu", "relu")
+    net.up("same", 10, 3, 2, (0, 0, 1, 1))
+    same = net.add("same_relu", "relu6")
+    net.add("joined", "concat", stem, same)
+    net.up("cut", 7, 3, 2, (1, 1, 1, 1), 1)
+    net.add("cut_relu", "relu")
+    net.up("whole", 2, 2, 2)
+    graph = net.done()
+    return graph, random_weights(graph, 7)
 
 
 def toys() -> dict[str, Toy]:

@@ -11,9 +11,9 @@ from search_spaces.from_onnx import load_model, parse
 from search_spaces.graph import Graph, Op
 from search_spaces.to_onnx import to_onnx
 from tests.search_spaces.random_graphs import random_graph
-from tests.toys import Sketch, Toy, chain, every_kind, images, modern, random_weights, run_onnx, toys
+from tests.toys import Sketch, Toy, chain, decoder, every_kind, images, modern, random_weights, run_onnx, toys
 
-TOYS = {**toys(), "every_kind": every_kind(), "modern": modern()}
+TOYS = {**toys(), "every_kind": every_kind(), "modern": modern(), "decoder": decoder()}
 
 
 def assert_comes_back(graph: Graph, weights: dict[str, np.ndarray]) -> None:

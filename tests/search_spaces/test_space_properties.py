@@ -94,7 +94,9 @@ def test_random_genomes_of_random_networks_build_and_inherit() -> None:
 
 def test_random_genomes_with_every_gene_build_inherit_and_come_back_from_onnx(small_is_large: None) -> None:
     rng = np.random.default_rng(3)
-    graphs = [random_network(rng=rng) for _ in range(60)] + [toy[0] for toy in (*toys.toys().values(), toys.modern())]
+    graphs = [random_network(rng=rng) for _ in range(60)] + [
+        toy[0] for toy in (*toys.toys().values(), toys.modern(), toys.decoder())
+    ]
     seen: Counter[str] = Counter()
     for graph in graphs:
         space = derive(graph, EVERYTHING)

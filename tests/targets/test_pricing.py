@@ -14,11 +14,12 @@ from targets.device import load_device
 from targets.pricing import Pricer
 from targets.program import Runtime
 from tests.targets.networks import mobilenet_v1
-from tests.toys import every_kind, modern, toys
+from tests.toys import decoder, every_kind, modern, toys
 
 GRAPHS = {name: toy[0] for name, toy in toys().items()} | {
     "every_kind": every_kind()[0],
     "modern": modern()[0],
+    "decoder": decoder()[0],
     "mobilenet": mobilenet_v1(),
 }
 

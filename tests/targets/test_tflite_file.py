@@ -18,9 +18,13 @@ from targets.tflite_file import file_size, write
 from tests.litert import model
 from tests.search_spaces.random_networks import random_network
 from tests.targets.networks import mobilenet_v1
-from tests.toys import Sketch, chain, depthwise, every_kind, modern, toys
+from tests.toys import Sketch, chain, decoder, depthwise, every_kind, modern, toys
 
-NETWORKS = {name: graph for name, (graph, _) in toys().items()} | {"every_kind": every_kind()[0], "modern": modern()[0]}
+NETWORKS = {name: graph for name, (graph, _) in toys().items()} | {
+    "every_kind": every_kind()[0],
+    "modern": modern()[0],
+    "decoder": decoder()[0],
+}
 
 
 def data_for(program: Program, seed: int = 0) -> dict[Role, np.ndarray]:
@@ -184,6 +188,27 @@ def test_paddings_of_a_pad_call_are_top_bottom_left_right_inside_batch_and_chann
     held = np.asarray(found.buffers[amounts.buffer].data, np.uint8).view(np.int32)
     assert list(amounts.shape) == [4, 2]
     assert held.reshape(4, 2).tolist() == [[0, 0], [1, 0], [1, 0], [0, 0]]
+
+
+def test_a_transposed_convolution_reads_its_outputs_shape_its_weights_and_then_its_input() -> None:
+    program = lower(decoder()[0])
+    found = model(file_of(decoder()[0]))
+    (graph,) = found.subgraphs
+    codes = {found.operatorCodes[o.opcodeIndex].builtinCode: o for o in reversed(graph.operators)}
+    first, crop = codes[schema.BuiltinOperator.TRANSPOSE_CONV], codes[schema.BuiltinOperator.SLICE]
+    values = [
+        np.asarray(found.buffers[graph.tensors[k].buffer].data, np.uint8) for k in (first.inputs[0], *crop.inputs[1:])
+    ]
+    assert [part.view(np.int32).tolist() for part in values] == [[1, 8, 8, 10], [0, 1, 1, 0], [1, 16, 16, 7]]
+    assert [list(graph.tensors[k].shape) for k in first.inputs[1:]] == [[10, 3, 3, 12], [1, 4, 4, 12], [10]]
+    weight = graph.tensors[first.inputs[1]]
+    assert (weight.type, weight.quantization.quantizedDimension) == (schema.TensorType.INT8, 0)
+    options = first.builtinOptions
+    assert (options.padding, options.strideW, options.strideH) == (schema.Padding.SAME, 2, 2)
+    assert options.fusedActivationFunction == schema.ActivationFunctionType.NONE
+    versions = {code.builtinCode: code.version for code in found.operatorCodes}
+    assert versions[schema.BuiltinOperator.TRANSPOSE_CONV] == 3  # the first with a bias
+    assert [call.kind for call in program.calls].count("transpose_conv") == 3
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -24,7 +24,7 @@ from targets.program import Program
 from tests import litert
 from tests.search_spaces.random_networks import random_network
 from tests.targets.networks import mobilenet_v1
-from tests.toys import Sketch, Toy, depthwise, every_kind, images, modern, random_weights, toys
+from tests.toys import Sketch, Toy, decoder, depthwise, every_kind, images, modern, random_weights, toys
 
 
 def quantized(graph: Graph, weights: dict[str, np.ndarray], x: np.ndarray) -> tuple[Program, Quantized]:
@@ -65,6 +65,7 @@ TOYS = {
     **toys(),
     "every_kind": every_kind(),
     "modern": modern(),
+    "decoder": decoder(),
     "flat_features": flat_features(),
     "strided_pools": strided_pools(),
 }
@@ -75,10 +76,10 @@ def test_both_files_answer_as_the_float_network_does(name: str) -> None:
     graph, weights = TOYS[name]
     x = images(graph, 48)
     program, ints = quantized(graph, weights, x)
-    with torch.no_grad():
-        wanted = Session(to_onnx(graph, weights).SerializeToString()).logits(x)
-    by_onnx = Session(qdq_onnx(program, ints).SerializeToString()).logits(x)
     steps, scale, zero_point = litert.int8_outputs(tflite_bytes(program, ints), x)
+    with torch.no_grad():
+        wanted = Session(to_onnx(graph, weights).SerializeToString()).logits(x).reshape(steps.shape)
+    by_onnx = Session(qdq_onnx(program, ints).SerializeToString()).logits(x).reshape(steps.shape)
     by_tflite = (steps.astype(np.float64) - zero_point) * scale
     span = np.ptp(wanted)
     assert np.abs(by_onnx - by_tflite).max() <= 10 * scale  # rounding differs by a step here and there, and adds up

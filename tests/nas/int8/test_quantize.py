@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from nas.int8 import quantize as under_test
+from nas.int8.equalize import Ranges
 from nas.int8.quantize import IMAGE, QuantizeError, calibrate, quantize, quantize_filters
 from targets.lower import lower
 from targets.scales import Scheme, encoding_of, scheme
-from tests.toys import Sketch, chain, depthwise, every_kind, images, modern, random_weights, residual, toys
+from tests.toys import Sketch, chain, decoder, depthwise, every_kind, images, modern, random_weights, residual, toys
 
 ONE = np.float32(1)
-TOYS = [*toys().items(), ("every_kind", every_kind()), ("modern", modern())]
+TOYS = [*toys().items(), ("every_kind", every_kind()), ("modern", modern()), ("decoder", decoder())]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,24 @@ def test_a_bias_takes_back_what_rounding_adds() -> None:
     weights, biases, _, _ = quantize_filters(weight, np.array([0.0]), np.array([0.0, 10.0]), ONE, ONE)
     assert weights.tolist() == [[127, 25]]
     assert biases.tolist() == [4]
+
+
+def test_a_transposed_filters_bias_takes_back_what_one_of_its_taps_adds() -> None:
+    # Steps of 0.01: each of three taps of 0.254 becomes 25 steps, 0.004 too little, the fourth 127. At a stride of 2 an
+    # output meets one of the 2 x 2 taps, so 3 x 0.004 / 4 x 10 = 0.03 is lost on average: 3 steps of 0.01.
+    net = Sketch(1, 2, 2)
+    net.up("up", 1, 2, 2)
+    graph = net.done()
+    program = lower(graph)
+    (group,) = {a.scale_group for a in program.activations if a.name == "up"}
+    weights = {"up.weight": np.array([[[[1.27, 0.254], [0.254, 0.254]]]]), "up.bias": np.zeros(1)}
+    seen = Ranges(
+        *({"image": np.array([value]), "up": np.array([value])} for value in (0.0, 255.0, 10.0)), encoding=(1.0, -128)
+    )
+    found = quantize(program, weights, seen)
+    assert found.scales[group] == 1
+    assert found.weights["up"].ravel().tolist() == [127, 25, 25, 25]
+    assert found.biases["up"].tolist() == [3]
 
 
 def test_a_zero_filter_has_a_positive_scale_and_keeps_its_bias() -> None:
