@@ -73,6 +73,7 @@ _COMMON: dict[str, Rule] = {
     "relu": loops.written,
     "leaky_relu": loops.written,
     "hard_swish": loops.written,
+    "elu": loops.written,
     "requantize": loops.written,
     "concat": loops.written,
     "slice": loops.written,

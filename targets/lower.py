@@ -228,7 +228,9 @@ def _probability(low: Lowering, op: Op) -> None:
 
 def _function(low: Lowering, op: Op) -> None:
     """A nonlinear function that keeps a scale of its own."""
-    kinds: dict[str, CallKind] = {"leaky_relu": "leaky_relu", "hard_swish": "hard_swish", "tanh": "tanh"}
+    kinds: dict[str, CallKind] = {"leaky_relu": "leaky_relu", "hard_swish": "hard_swish", "tanh": "tanh", "elu": "elu"}
+    if op.kind == "elu":
+        support.check_elu(op, low.runtime)
     low.activate(op.name, channels_last(low.shapes[op.name]), fixed=TANH if op.kind == "tanh" else None)
     slope = op["slope"] if op.kind == "leaky_relu" else 0.0
     low.calls.append(Call(kinds[op.kind], None, op.inputs, op.name, slope=slope))
@@ -318,7 +320,7 @@ _RULES: dict[str, Callable[[Lowering, Op], None]] = {
     "conv_transpose": _conv_transpose,
     "gelu": _no_kernel,
     "norm": _no_kernel,
-    "elu": _no_kernel,
+    "elu": _function,
     "softplus": _no_kernel,
     "onnx": _no_kernel,
     "sigmoid": _probability,

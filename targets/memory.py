@@ -22,8 +22,9 @@ ALIGNMENT = 16
 PERSISTENT_BASE_BYTES = 420
 PERSISTENT_CALL_BYTES = 240
 PERSISTENT_FILTER_BYTES = 8
+PERSISTENT_TABLE_BYTES = 256
 """What TFLM keeps at the arena's other end: interpreter and allocator, a node and its data per call, and a multiplier
-and a shift (int32 each) per filter.
+and a shift (int32 each) per filter, and the table in which an ELU looks its 256 answers up.
 
 The filters' 8 bytes are exact (`kernels/cmsis_nn/conv.cc`). The rest is set so that single-layer arenas measured on an
 nRF52832 (tk-king/MicroNas) are met or exceeded: 660 bytes for an add, 576 to 618 for softmax and pooling, 590 + 7.6 a
@@ -89,8 +90,9 @@ def ram_bytes(program: Program, costs: Sequence[CallCost], arena_bytes: int) -> 
     if program.runtime != "tflm":
         return arena_bytes
     filters = sum(cost.filters for cost in costs)
-    calls = len(program.calls)
-    return arena_bytes + PERSISTENT_BASE_BYTES + PERSISTENT_CALL_BYTES * calls + PERSISTENT_FILTER_BYTES * filters
+    calls, tables = len(program.calls), sum([call.kind == "elu" for call in program.calls])
+    own = PERSISTENT_BASE_BYTES + PERSISTENT_CALL_BYTES * calls + PERSISTENT_TABLE_BYTES * tables
+    return arena_bytes + own + PERSISTENT_FILTER_BYTES * filters
 
 
 def lifetimes(program: Program, costs: Sequence[CallCost]) -> list[Buffer]:

@@ -16,7 +16,7 @@ RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
 CallKind = Literal[
     "conv", "dw", "fc", "add", "sub", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic",
     "relu", "leaky_relu", "hard_swish", "tanh", "requantize", "slice", "transpose", "resize_nearest", "resize_linear",
-    "transpose_conv", "crop",
+    "transpose_conv", "crop", "elu",
 ]  # fmt: skip
 Fused = Literal["none", "relu", "relu6", "clip"]
 

@@ -10,7 +10,7 @@ that requantizes its sum. Not one int8 value changes. What it buys is bytes: a b
 the weight's own, and the file holds them once. Where ratios tie groups together (add, mul, a ReLU of its own) one group
 of the tied ones gets scale 1 and the others are measured in its steps. Scales stay physical where they mean something
 outside the network or to a nonlinear function: inputs, outputs, softmax, sigmoid, tanh, hard swish, a leaky ReLU, an
-explicit ReLU6. A clip is the range of int8 itself: its scale is such that -128 and 127 are its ends.
+ELU, an explicit ReLU6. A clip is the range of int8 itself: its scale is such that -128 and 127 are its ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TINY = 2.0**-126  # the least normal float32
 _CLAMPED = frozenset({"conv", "dw", "fc", "add", "sub", "mul", "transpose_conv"})
 """Kernels that make new values and can clamp them."""
 
-_NONLINEAR = frozenset({"softmax", "logistic", "tanh", "hard_swish", "leaky_relu", "requantize"})
+_NONLINEAR = frozenset({"softmax", "logistic", "tanh", "hard_swish", "leaky_relu", "elu", "requantize"})
 """Kernels that make new values from physical ones; all others hand values on within one scale group."""
 
 

@@ -77,6 +77,12 @@ def check_transposed(op: Op, runtime: Runtime, cut: tuple[int, ...]) -> None:
     raise TargetError(f"{op.kind} {op.name!r} cannot run on {runtime}: {broken}; {law}")
 
 
+def check_elu(op: Op, runtime: Runtime) -> None:
+    """Raises TargetError if an ELU's alpha is not TFLite's."""
+    if op["alpha"] != 1:
+        raise TargetError(f"elu {op.name!r} cannot run on {runtime}: alpha = {op['alpha']:g}; its alpha must be 1")
+
+
 def check_one_scale(op: Op, fixed: Sequence[tuple[float, int] | None]) -> None:
     """Raises TargetError if a concat would join a sigmoid or softmax, whose scale is fixed, with something else."""
     if len(set(fixed)) > 1:

@@ -34,6 +34,7 @@ OPERATORS: dict[CallKind, tuple[int, int, int]] = {
     "leaky_relu": (98, 2, 75),
     "hard_swish": (117, 1, 0),
     "tanh": (28, 2, 0),
+    "elu": (111, 1, 0),
     "requantize": (114, 2, 0),
     "slice": (65, 2, 0),
     "transpose": (39, 2, 0),

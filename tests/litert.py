@@ -14,12 +14,13 @@ def model(file: bytes) -> schema.ModelT:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
 
 
-def int8_outputs(file: bytes, images: np.ndarray) -> Details:
+def int8_outputs(file: bytes, images: np.ndarray, *, reference: bool = True) -> Details:
     """The first output for images N x C x H x W (or N x F), int8 with the channel axis second, its scale, zero point.
 
-    uint8 images are read as pixel / 255.
+    uint8 images are read as pixel / 255. `reference=False` is for operators that have no reference kernel (ELU).
     """
-    interpreter = Interpreter(model_content=file, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(model_content=file, experimental_op_resolver_type=kernels)
     interpreter.allocate_tensors()
     (source,), target = interpreter.get_input_details(), interpreter.get_output_details()[0]
     scale, zero_point = source["quantization"]

@@ -33,6 +33,7 @@ VECTORS = """
 
 ASSUMED_CODE = {
     "logistic": 1500, "sub": "add", "relu": 400, "leaky_relu": 600, "hard_swish": 900, "tanh": 1500, "requantize": 500,
+    "elu": 1500,
     "concat": 400, "slice": 600, "crop": 600, "pad": 600, "reshape": 100, "transpose": 800, "resize_nearest": 600,
     "resize_linear": 1200, "transpose_conv": 4000,
 }  # fmt: skip
@@ -47,7 +48,7 @@ RESCALING = {"relu": 1, "leaky_relu": 1, "requantize": 1, "hard_swish": 3}
 """Kernels that rescale each value as a mul does, so many times."""
 
 ALIKE = {
-    "sub": "add", "logistic": "softmax", "tanh": "softmax", "crop": "slice",
+    "sub": "add", "logistic": "softmax", "tanh": "softmax", "elu": "relu", "crop": "slice",
     "transpose_conv": "conv", "transpose_conv_reversed": "conv",
 }  # fmt: skip
 """Paths priced as another; a transposed convolution in the counts of an equivalent one (`targets.kernels`)."""

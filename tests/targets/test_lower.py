@@ -269,3 +269,10 @@ def test_residual_adds_take_their_relu() -> None:
         (("b2", "b_project"), "b_relu", "relu"),
     ]
     assert {call.fused for call in lower(depthwise()[0]).calls if call.op} == {"relu6", "none"}
+
+
+def test_an_elu_of_another_alpha_is_refused() -> None:
+    net = Sketch(1, 4, 4)
+    net.add("half", "elu", alpha=0.5)
+    with pytest.raises(TargetError, match=r"elu 'half' cannot run on tflm: alpha = 0\.5; its alpha must be 1"):
+        lower(net.done())

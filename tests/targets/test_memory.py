@@ -13,7 +13,7 @@ from targets.lower import lower
 from targets.memory import Buffer, Plan, aligned, lifetimes, place, plan, ram_bytes, verify_plan
 from targets.program import Program
 from tests.targets.networks import mobilenet_v1
-from tests.toys import chain, concat, depthwise, every_kind, residual, toys
+from tests.toys import Sketch, chain, concat, depthwise, every_kind, residual, toys
 
 
 def costs_of(program: Program) -> tuple[CallCost, ...]:
@@ -83,6 +83,13 @@ def test_interpreter_data_comes_on_top_for_tflm_only() -> None:
     assert ram_bytes(program, costs, 1456) == 1456 + 420 + 240 * 8 + 8 * 44
     in_c = lower(chain()[0], "c")
     assert ram_bytes(in_c, costs_of(in_c), 1456) == 1456
+
+
+def test_an_elu_keeps_a_table_for_tflm() -> None:
+    net = Sketch(1, 4, 4)
+    net.add("elu", "elu", alpha=1.0)
+    program = lower(net.done())
+    assert ram_bytes(program, costs_of(program), 32) == 32 + 420 + 240 + 256
 
 
 def test_c_code_reads_a_reshaped_tensor_where_it_lies() -> None:

@@ -146,6 +146,7 @@ class _Writer:
                 "logistic": ("Sigmoid", {}),
                 "tanh": ("Tanh", {}),
                 "hard_swish": ("HardSwish", {}),
+                "elu": ("Elu", {}),
                 "leaky_relu": ("LeakyRelu", {"alpha": call.slope}),
                 "pad": ("Pad", {}),
                 "slice": ("Slice", {}),

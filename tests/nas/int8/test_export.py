@@ -21,6 +21,7 @@ from search_spaces.graph import Graph
 from search_spaces.to_onnx import to_onnx
 from targets.lower import lower
 from targets.program import Program
+from targets.tflite_file import file_size
 from tests import litert
 from tests.search_spaces.random_networks import random_network
 from tests.targets.networks import mobilenet_v1
@@ -100,6 +101,27 @@ def test_random_networks_agree() -> None:
         steps, scale, zero_point = litert.int8_outputs(tflite_bytes(program, ints), x)
         apart = np.abs(found - (steps.astype(np.float64) - zero_point) * scale)
         assert np.sqrt(np.mean(apart**2)) < 0.03 * np.ptp(found), seed
+
+
+def test_an_elu_looks_up_what_onnxruntime_computes() -> None:
+    net = Sketch(2, 8, 8)
+    net.conv("first", 8)
+    net.add("first_elu", "elu", alpha=1.0)
+    net.conv("second", 4)
+    net.add("answer", "elu", alpha=1.0)
+    graph = net.done()
+    x, weights = images(graph, 16), random_weights(graph, 9)
+    program, ints = quantized(graph, weights, x)
+    file = tflite_bytes(program, ints)
+    assert len(file) == file_size(program)
+    steps, scale, zero_point = litert.int8_outputs(file, x, reference=False)
+    by_onnx = Session(qdq_onnx(program, ints).SerializeToString()).logits(x).reshape(steps.shape)
+    apart = np.rint(by_onnx / scale) + zero_point - steps
+    assert np.abs(apart).max() <= 2
+    assert np.mean(apart != 0) < 0.02
+    wanted = Session(to_onnx(graph, weights).SerializeToString()).logits(x).reshape(steps.shape)
+    assert np.sqrt(np.mean((by_onnx - wanted) ** 2)) < 0.01 * np.ptp(wanted)
+    assert wanted.min() < -0.5  # the curve is used
 
 
 def patterns(count: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
