@@ -118,8 +118,9 @@ def _cost(core: Core, call: Call, output: tuple[int, ...], *inputs: tuple[int, .
     return call_cost(core, geometry(call, inputs, output))
 
 
+@lru_cache(maxsize=1 << 16)
 def call_cost(core: Core, shape: Geometry) -> CallCost:
-    """The cost of one call."""
+    """The cost of one call; layers of one shape share it, whatever their names."""
     code = path(shape, core.extension)
     prices = core.loops[code]
     cycles = instructions = loads = 0.0

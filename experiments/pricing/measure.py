@@ -34,7 +34,7 @@ def main() -> None:
     genomes = list(dict.fromkeys(space.sample(rng=rng) for _ in range(args.genomes)))
     pricer = Pricer(space, load_device(args.target), args.runtime)
     start = time.process_time()
-    costs = [pricer.price(genome) for genome in genomes]
+    costs = pricer.price_all(genomes)
     seconds = time.process_time() - start
     sizes = np.array([cost.size_bytes for cost in costs])
     assert all(min(c.size_bytes, c.ram_bytes, c.flash_bytes, c.macs, c.params, c.latency_ms) > 0 for c in costs)

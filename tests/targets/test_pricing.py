@@ -38,7 +38,7 @@ def test_price_equals_the_estimate_of_the_network(name: str, runtime: Runtime) -
     rng = np.random.default_rng(4)
     genomes = [space.original, *(space.sample(rng=rng) for _ in range(30))]
     pricer = Pricer(space, device, runtime)
-    prices = [pricer.price(genome) for genome in genomes]
+    prices = pricer.price_all(genomes)
     for memory in (lowering.shape_of, lower._conv_calls, lowering._activation, lower.window_padding, core._cost):
         memory.cache_clear()
     for genome, price in zip(reversed(genomes), reversed(prices), strict=True):
