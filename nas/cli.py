@@ -232,24 +232,30 @@ def cost_command(
     all_targets: Annotated[
         bool, typer.Option("--all-targets", help="On every device instead: does it fit, and how fast is it.")
     ] = False,
+    tflite: Annotated[
+        Path | None, typer.Option(help="Its exported file: what an NPU's own estimator is given, where it has one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Price a model as int8 on a device, layer by layer, without training anything."""
     config = resolve({"target": target, "runtime": runtime, "input_shape": input_shape})
-    from nas import listing, listing_cost
+    from nas import listing, listing_cost, listing_vendor
 
     if all_targets and target:
         raise InputError(f"--all-targets is every device the engine brings; leave --target {target} out")
     devices = listing.all_devices() if all_targets else [listing.load_device(config.target)]
-    graph = listing.original(model, config.parsed_input_shape)
+    graph, weights = listing.original_network(model, config.parsed_input_shape)
     if as_json and all_targets:
         _print_json(listing_cost.matrix_record(graph, devices, config.runtime))
     elif all_targets:
         typer.echo(listing_cost.matrix_text(graph, devices, config.runtime))
     elif as_json:
-        _print_json(listing_cost.cost_record(graph, devices[0], config.runtime))
+        vendors = listing_vendor.vendor_record(graph, weights, devices[0], tflite)
+        _print_json(listing_cost.cost_record(graph, devices[0], config.runtime) | vendors)
     else:
         typer.echo(listing_cost.cost_text(graph, devices[0], config.runtime))
+        if devices[0].npu:
+            typer.echo(f"\n{listing_vendor.vendor_text(graph, weights, devices[0], config.runtime, tflite)}")
 
 
 @_guarded

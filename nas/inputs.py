@@ -23,12 +23,14 @@ from nas.objectives import Limits, violation
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, LimitError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
-from search_spaces.graph import Graph, Shape
+from search_spaces.graph import Graph, Shape, Weights
 from search_spaces.preprocessing import normalized
 from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
+from targets import npu_support
 from targets.cost import estimate
 from targets.device import Device, load_device
+from targets.lower import lower
 from targets.program import Runtime
 
 if TYPE_CHECKING:
@@ -148,6 +150,8 @@ def read(
         raise ModelError(f"a model has one output, {path} has {found}; export it with the one that matters")
     task, output = config.loaded_task, graph.shapes[graph.outputs[0]]
     task.check_model(graph.input_shape, output, path)
+    if device.npu is not None:
+        npu_support.check(lower(graph), device.npu)
     loaded = load_data(spec, graph.input_shape, prod(output), task, seed=config.seed, scratch=scratch, told=told)
     whole = derive(graph, declaration)
     space = cut(whole, device, config.runtime, limits)
@@ -199,9 +203,18 @@ def load_graph(path: Path, input_shape: Shape | None = None) -> Graph:
     Raises:
         ModelError: it cannot be read.
     """
+    return load_network(path, input_shape)[0]
+
+
+def load_network(path: Path, input_shape: Shape | None = None) -> tuple[Graph, Weights]:
+    """The network of an `.onnx` or `.pt2` file, and its weights.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     if is_program(path):
-        return read_model(_program(path, input_shape), path)[0]
-    return load_model(path, input_shape)[0]
+        return read_model(_program(path, input_shape), path)
+    return load_model(path, input_shape)
 
 
 def is_program(path: Path) -> bool:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nas import quickstart, wording
-from nas.inputs import load_graph
+from nas.inputs import load_network
 from nas.objectives import violation
 from nas.result import RunResult
-from search_spaces.graph import Graph, Shape
+from search_spaces.graph import Graph, Shape, Weights
 from targets.device import Device, devices, load_device
 
 
@@ -20,7 +20,12 @@ def original(model: Path | None, input_shape: Shape | None = None) -> Graph:
     Raises:
         ModelError: it cannot be read.
     """
-    return load_graph(quickstart.model_path() if model is None else model, input_shape)
+    return original_network(model, input_shape)[0]
+
+
+def original_network(model: Path | None, input_shape: Shape | None = None) -> tuple[Graph, Weights]:
+    """`original` with its weights."""
+    return load_network(quickstart.model_path() if model is None else model, input_shape)
 
 
 def targets_rows() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from targets.core import Core, load_core
 
 DEVICES = Path(__file__).parent / "devices"
 DEFAULT_DEVICE = "nrf52840"
+NPU = re.compile(r"ethos-u(55|65|85)-\d+")
 MAY_BE_ZERO = frozenset({"cycles_per_weight_load", "cycles_per_call"})
 
 
@@ -35,10 +37,14 @@ class Device:
         active_power_mw: power while inferring, as measured (then `energy_band_percent` is the band's half-width) or as
             the data sheet has it for other code (then a measured energy lies within `energy_band_factor` of the
             estimate, either way); None where neither is known, then energy stays empty.
+        npu: the accelerator as Vela calls it, such as "ethos-u55-128", with the names of Arm's system configuration and
+            memory mode that it is estimated in (`targets.vela`).
+        vela: Vela's program, where it is not on PATH.
         unverified: numbers that were not checked against the maker's data sheet or a board's files.
 
     Raises:
-        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there.
+        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there; or
+            an NPU has another name, or lacks a configuration.
     """
 
     name: str
@@ -55,6 +61,10 @@ class Device:
     active_power_mw: float | None = None
     energy_band_percent: float | None = None
     energy_band_factor: float | None = None
+    npu: str | None = None
+    npu_system_config: str | None = None
+    npu_memory_mode: str | None = None
+    vela: str | None = None
     unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,6 +83,10 @@ class Device:
         if self.energy_band_factor is not None and self.energy_band_factor <= 1:
             law = f"energy_band_factor must be > 1, got {self.energy_band_factor}"
             raise TargetError(f"{law} in device {self.name!r}")
+        if len({value is None for value in (self.npu, self.npu_system_config, self.npu_memory_mode)}) > 1:
+            raise TargetError(f"npu, npu_system_config and npu_memory_mode come together in device {self.name!r}")
+        if self.npu is not None and not NPU.fullmatch(self.npu):
+            raise TargetError(f"npu must be like ethos-u55-128, got {self.npu!r} in device {self.name!r}")
         for name in self.unverified:
             if getattr(self, name, None) is None:
                 raise TargetError(f"unverified must name numbers of the file, got {name!r} in device {self.name!r}")

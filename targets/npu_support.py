@@ -1,0 +1,121 @@
+"""What an Ethos-U NPU leaves to the CPU, known before training. As in `targets.support`, a docstring is the message.
+
+A rule takes a call, its program and the NPU's family, and returns what breaks it, in words with values, or None. The
+rules are those of Vela 5.2 (`vela --supported-ops-report`, SUPPORTED_OPS.md) for the calls a `Program` can have. Types
+need none: the engine's files are int8 with int32 biases, which every Ethos-U computes; weights of 4 bits and floats
+none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+
+from search_spaces.errors import TargetError
+from targets.program import Call, CallKind, Program
+
+Rule = Callable[[Call, Program, str], str | None]
+
+SMALL = ("ethos-u55", "ethos-u65")
+
+
+def check(program: Program, npu: str) -> None:
+    """Raises TargetError naming the first rule of an NPU, such as "ethos-u55-128", that a program breaks."""
+    for message in broken(program, npu):
+        raise TargetError(message)
+
+
+def broken(program: Program, npu: str) -> Iterator[str]:
+    """A sentence for each call that an NPU leaves to the CPU, with the rule it breaks."""
+    family = npu.rpartition("-")[0]
+    for call in program.calls:
+        for rule in RULES.get(call.kind, ()):
+            found = rule(call, program, family)
+            if found:
+                law = (rule.__doc__ or "").splitlines()[0]
+                yield f"{call.op or call.output!r} cannot run on {npu}: {found}. {law}"
+                break
+
+
+def stride(call: Call, program: Program, family: str) -> str | None:
+    """On an Ethos-U55 or U65 a stride above 3 goes with neither padding nor dilation; change the model's stride."""
+    padded = any(call.pads) or (call.kind == "conv" and _follows_pad(call, program))  # Vela takes such a pad back in
+    if family in SMALL and max(call.stride) > 3 and (padded or max(call.dilation) > 1):
+        return f"{call.kind} has stride {_pair(call.stride)} and {'padding' if padded else 'dilation'}"
+    return None
+
+
+def depthwise_stride(call: Call, program: Program, family: str) -> str | None:
+    """On an Ethos-U55 or U65 a depthwise convolution's stride is at most 3; change the model's stride."""
+    return f"stride {_pair(call.stride)}" if family in SMALL and max(call.stride) > 3 else None
+
+
+def filter_size(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U sums a filter's magnitudes to 8,323,072 at most, so a filter has at most 65,536 weights of 127."""
+    weights = prod(call.weight_shape[1:3]) if call.kind == "dw" else prod(call.weight_shape[1:])
+    return f"{weights:,} weights a filter" if weights > 65_536 else None
+
+
+def average_window(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U averages windows of up to 8 x 8 with padding, of up to 256 rows and 65,536 places without."""
+    height, width = call.kernel
+    too_large = max(height, width) > 8 if any(call.pads) else _beyond(height, width)
+    return f"avg_pool has a window of {_pair(call.kernel)}" if too_large else None
+
+
+def max_window(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U takes the maximum of windows of up to 256 rows and 65,536 places."""
+    return f"max_pool has a window of {_pair(call.kernel)}" if _beyond(*call.kernel) else None
+
+
+def softmax_places(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U computes softmax at fewer than 65,536 places."""
+    places = prod(program.by_name[call.output].shape[:-1])
+    return f"softmax at {places:,} places" if places >= 65_536 else None
+
+
+def transposed(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U55 or U65 shuffles maps of up to 65,536 places, groups and channels each."""
+    sides = program.by_name[call.inputs[0]].shape
+    return f"transpose of {sides}" if family in SMALL and max(sides) > 65_536 else None
+
+
+def resized(call: Call, program: Program, family: str) -> str | None:
+    """An Ethos-U55 or U65 enlarges both sides twice (nearest: 2, 4 or 8 times), a U85 by a power of two up to 1024."""
+    source, made = program.by_name[call.inputs[0]].shape[:2], program.by_name[call.output].shape[:2]
+    factors = made[0] // source[0], made[1] // source[1]
+    if source in ((1, 1), made):
+        return None
+    if family not in SMALL:
+        whole = call.kind == "resize_nearest"
+        fine = max(factors) <= 1024 and (whole or all(factor & (factor - 1) == 0 for factor in factors))
+    else:
+        allowed = (2, 4, 8) if call.kind == "resize_nearest" else (2,)
+        counted = [factor for factor, side in zip(factors, made, strict=True) if side > 1]
+        fine = len(set(counted)) == 1 and counted[0] in allowed
+    return None if fine else f"{call.kind} enlarges {_pair(factors)} times"
+
+
+def _follows_pad(call: Call, program: Program) -> bool:
+    return any(other.kind == "pad" and other.output == call.inputs[0] for other in program.calls)
+
+
+def _beyond(height: int, width: int) -> bool:
+    return height > 256 or height * width > 65_536
+
+
+def _pair(sides: tuple[int, int]) -> str:
+    return f"{sides[0]} x {sides[1]}"
+
+
+RULES: dict[CallKind, tuple[Rule, ...]] = {
+    "conv": (stride, filter_size),
+    "dw": (depthwise_stride, filter_size),
+    "fc": (filter_size,),
+    "max_pool": (stride, max_window),
+    "avg_pool": (stride, average_window),
+    "softmax": (softmax_places,),
+    "transpose": (transposed,),
+    "resize_nearest": (resized,),
+    "resize_linear": (resized,),
+}
