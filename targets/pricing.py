@@ -1,7 +1,7 @@
 """Genome to cost, thousands of times: the same sum as `estimate`, each network priced once.
 
-The speed lies in the floors below: `SearchSpace.apply` shares operators between networks, `lower`, `call_costs` and
-`file_size` remember what follows from one operator and the shape it reads.
+The speed lies in the floors below: `SearchSpace.apply` shares operators between networks, `lower` and `call_costs`
+remember what follows from one operator and the shape it reads.
 """
 
 from __future__ import annotations

@@ -6,9 +6,8 @@ file of another size, so the two cannot drift apart.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from math import prod
 
 from search_spaces.errors import TargetError
@@ -36,19 +35,19 @@ def file_size(program: Program) -> int:
     """
     check_runtime(program)
     facts, activations = scheme(program), program.by_name
-    unit = facts.unit
+    unit, rectified = facts.unit, facts.rectified
     index = {name: number for number, name in enumerate(activations)}
 
     # Activations: equal ones are one table; equal shapes, scales and zero points one vector.
     # Each activation is what one operator writes, or the network's input: a vector of its number.
-    vectors = set(_numbers(len(index)))
+    vectors: set[tuple[int, ...]] = {(number,) for number in range(len(index))}
     vectors.add(tuple([index[name] for name in program.outputs]))
-    scaled = [
-        (1.0 if leader == group else ("of", group), -128 if rectified else ("of", group))
-        for group, (leader, rectified) in enumerate(zip(unit, facts.rectified, strict=True))
-    ]
-    described = {(one.shape, one.fixed or scaled[one.scale_group]) for one in program.activations}
-    vectors.update([(1, *one.shape) for one in program.activations])
+    described: set[tuple[object, tuple[object, object]]] = set()
+    for activation in program.activations:
+        group, shape = activation.scale_group, activation.shape
+        scale: object = 1.0 if unit[group] == group else ("of", group)
+        described.add((shape, activation.fixed or (scale, -128 if rectified[group] else ("of", group))))
+        vectors.add((1, *shape))
     quantizations = {quantization for _, quantization in described}
     zeros: set[tuple[int, object]] = {(1, zero) for _, zero in quantizations}  # 64-bit vectors: length and content
     scales = len({scale for scale, _ in quantizations})
@@ -93,27 +92,29 @@ def file_size(program: Program) -> int:
     codes = dict.fromkeys([part.code for part in parts])
     first = next(iter(codes))  # its number, 0, is a default and not written
     firsts = sum([part.code == first for part in parts]) if schema.has_options(first) else 0
-    different = set(parts)
-    layouts = set(_ALWAYS.union(*[part.layouts for part in different]))
-    layouts |= {schema.FIRST_OPERATOR if firsts and part.code == first else part.operator for part in different}
-    nodes.update(*[part.nodes for part in different])
-    vectors.update(*[part.shapes for part in different])
-    zeros.update(*[part.zeros for part in different])
+    layouts = set(_ALWAYS)
+    for part in set(parts):
+        layouts |= part.layouts
+        nodes |= part.nodes
+        vectors |= part.shapes
+        zeros |= part.zeros
+        layouts.add(schema.FIRST_OPERATOR if firsts and part.code == first else part.operator)
     if settings:
         layouts |= {schema.PLAIN_CONSTANT, BLOB_TABLE}
         vectors |= {shape for shape, _ in settings}
         anchors += [blob_anchor(4 * len(values)) for _, values in settings]
-    written, size = _sizes(frozenset(nodes))
-    tables = sum([part.tables for part in parts]) - 4 * firsts + size
+    layouts.update([node[0] for node in nodes])
+    tables = sum([part.tables for part in parts]) - 4 * firsts + sum([node[0].size for node in nodes])
     tables += schema.MODEL.size + schema.SUBGRAPH.size + schema.PLAIN_CONSTANT.size * len(settings)
     tables += schema.ACTIVATION.size * len(described) + schema.QUANTIZATION.size * len(quantizations)
     tables += 4 * (_LISTS + 1 + len(codes) + tensors + len(parts) + buffers)
-    for length, count in Counter(map(len, vectors)).items():
-        stock[1 + length & 3] += count
-        rest += 4 * (1 + length) * count
+    for vector in vectors:
+        words = 1 + len(vector)
+        stock[words & 3] += 1
+        rest += 4 * words
     anchors += [longs_anchor(length) for length, _ in zeros]
     anchors.sort()
-    start = _head_size(written.union(layouts)) + tables
+    start = head_size(layouts) + tables
     return start + rest + sum([size for _, size in anchors]) + fill(start, anchors, stock)[0]
 
 
@@ -142,20 +143,6 @@ class _Part:
     layouts: frozenset[Layout] = frozenset()
     shapes: frozenset[tuple[int, ...]] = frozenset()
     zeros: frozenset[tuple[int, object]] = frozenset()
-
-
-@lru_cache(maxsize=4096)
-def _sizes(nodes: frozenset[Node]) -> tuple[frozenset[Layout], int]:
-    """The layouts of these tables, and their bytes."""
-    return frozenset([node[0] for node in nodes]), sum([node[0].size for node in nodes])
-
-
-_head_size = lru_cache(maxsize=4096)(head_size)
-
-
-@cache
-def _numbers(count: int) -> frozenset[tuple[int, ...]]:
-    return frozenset([(number,) for number in range(count)])
 
 
 @cache
