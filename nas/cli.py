@@ -250,12 +250,12 @@ def cost_command(
     elif all_targets:
         typer.echo(listing_cost.matrix_text(graph, devices, config.runtime))
     elif as_json:
-        vendors = listing_vendor.vendor_record(graph, weights, devices[0], tflite)
-        _print_json(listing_cost.cost_record(graph, devices[0], config.runtime) | vendors)
+        record = listing_cost.cost_record(graph, devices[0], config.runtime)
+        _print_json(record | listing_vendor.vendor_record(graph, weights, devices[0], tflite))
     else:
         typer.echo(listing_cost.cost_text(graph, devices[0], config.runtime))
-        if devices[0].npu:
-            typer.echo(f"\n{listing_vendor.vendor_text(graph, weights, devices[0], config.runtime, tflite)}")
+        if vendors := listing_vendor.vendor_text(graph, weights, devices[0], config.runtime, tflite):
+            typer.echo(f"\n{vendors}")
 
 
 @_guarded

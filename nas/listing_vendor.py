@@ -37,17 +37,17 @@ def vendor_record(graph: Graph, weights: Weights, device: Device, tflite: Path |
         TargetError: the tool is not installed or fails.
         ModelError: the file is not this network's.
     """
-    if device.npu is None:
+    if not _has_tool(device, tflite):
         return {}
     program = lower(graph)
     found = _estimate(program, graph, weights, device, tflite)
-    rules = list(npu_support.broken(program, device.npu))
+    rules = _broken(program, device)
     return {"vendor": dataclasses.asdict(found) | {"weights": _weights(tflite), "broken": rules}}
 
 
 def vendor_text(graph: Graph, weights: Weights, device: Device, runtime: Runtime, tflite: Path | None = None) -> str:
     """The tool's operators and figures beside ours; empty for a device without a tool. Takes and raises the same."""
-    if device.npu is None:
+    if not _has_tool(device, tflite):
         return ""
     program = lower(graph)
     found = _estimate(program, graph, weights, device, tflite)
@@ -57,9 +57,16 @@ def vendor_text(graph: Graph, weights: Weights, device: Device, runtime: Runtime
         _calls(found),
         _beside(found, graph, device, runtime),
         _placement(found),
-        "\n".join(npu_support.broken(program, device.npu)),
+        "\n".join(_broken(program, device)),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _has_tool(device: Device, tflite: Path | None) -> bool:
+    """Whether the device's maker has an estimator; a file for none is refused."""
+    if device.npu is None and tflite is not None:
+        raise TargetError(f"--tflite is for a target with an NPU, {device.name!r} has none; leave it out")
+    return device.npu is not None
 
 
 def _weights(tflite: Path | None) -> str:
@@ -69,7 +76,6 @@ def _weights(tflite: Path | None) -> str:
 
 def _estimate(program: Program, graph: Graph, weights: Weights, device: Device, tflite: Path | None) -> VendorEstimate:
     """What the device's tool says of the network in int8; a failure says which rule may be the cause."""
-    assert device.npu is not None
     vela.executable(device)  # a missing tool is told before torch is imported
     content = int8_file(program, graph, weights) if tflite is None else tflite.read_bytes()
     if len(content) != file_size(program):
@@ -78,8 +84,12 @@ def _estimate(program: Program, graph: Graph, weights: Weights, device: Device, 
     try:
         return vela.estimate(content, device)
     except TargetError as error:
-        cause = next(npu_support.broken(program, device.npu), None)
-        raise TargetError(f"{error}. {cause}") from None if cause else error
+        raise TargetError(". ".join([str(error), *_broken(program, device)[:1]])) from None
+
+
+def _broken(program: Program, device: Device) -> list[str]:
+    """The rules of the device's NPU that a program breaks, each in a sentence."""
+    return [] if device.npu is None else list(npu_support.broken(program, device.npu))
 
 
 def int8_file(program: Program, graph: Graph, weights: Weights) -> bytes:

@@ -1,0 +1,66 @@
+"""Small networks on both sides of the rules of `targets.npu_support`, and what breaks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from search_spaces.graph import Graph
+from tests.toys import Sketch
+
+NONE = (0, 0, 0, 0)
+
+
+def _network(
+    side: int | tuple[int, int], kind: str, small: bool, large: bool, **attrs: Any
+) -> tuple[Graph, bool, bool]:
+    """A convolution, the operator in question, and a classifier; does it break a rule of a U55 or U65, and of a U85?"""
+    height, width = (side, side) if isinstance(side, int) else side
+    net = Sketch(8, height, width)
+    net.conv("first", 8)
+    add: Callable[..., str] = net.add
+    add("wide", kind, **attrs)
+    if kind != "global_avg_pool":
+        net.classifier(4)
+    return net.done(), small, large
+
+
+def _conv(side: int, small: bool, **attrs: Any) -> tuple[Graph, bool, bool]:
+    given = {"out_channels": 8, "kernel": (3, 3), "stride": (1, 1), "pads": NONE, "groups": 1, "dilation": (1, 1)}
+    return _network(side, "conv", small, False, **given | attrs)
+
+
+def _pool(
+    side: int, kind: str, kernel: int, stride: int, pad: int, small: bool, large: bool
+) -> tuple[Graph, bool, bool]:
+    pads = (pad,) * 4
+    return _network(side, kind, small, large, kernel=(kernel, kernel), stride=(stride, stride), pads=pads)
+
+
+def _resize(factor: tuple[int, int], mode: str, small: bool, large: bool) -> tuple[Graph, bool, bool]:
+    return _network(6, "resize", small, large, factor=factor, mode=mode)
+
+
+NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
+    "depthwise of stride 3": _conv(16, False, stride=(3, 3), groups=8),
+    "depthwise of stride 4": _conv(16, True, stride=(4, 4), groups=8),
+    "stride 4": _conv(16, False, stride=(4, 4)),
+    "stride 3, padded": _conv(16, False, stride=(3, 3), pads=(1, 1, 1, 1)),
+    "stride 4, padded apart": _conv(16, True, stride=(4, 4), pads=(1, 1, 1, 1)),
+    "stride 4, SAME": _conv(17, True, kernel=(5, 5), stride=(4, 4), pads=(2, 2, 2, 2)),
+    "stride 4, dilated": _conv(17, True, stride=(4, 4), dilation=(2, 2)),
+    "average of 8 x 8, padded": _pool(20, "avg_pool", 7, 1, 3, False, False),
+    "average of 9 x 9, padded": _pool(20, "avg_pool", 9, 1, 4, True, True),
+    "average of 9 x 9": _pool(20, "avg_pool", 9, 1, 0, False, False),
+    "average of stride 4": _pool(20, "avg_pool", 4, 4, 0, False, False),
+    "maximum of stride 4, SAME": _pool(17, "max_pool", 5, 4, 2, True, False),
+    "mean of 256 rows": _network((256, 2), "global_avg_pool", False, False),
+    "mean of 257 rows": _network((257, 2), "global_avg_pool", True, True),
+    "nearest, 4 times": _resize((4, 4), "nearest", False, False),
+    "nearest, 3 times": _resize((3, 3), "nearest", True, False),
+    "linear, 2 times": _resize((2, 2), "linear", False, False),
+    "linear, 4 times": _resize((4, 4), "linear", True, False),
+    "linear, 3 times": _resize((3, 3), "linear", True, True),
+    "linear, 2 and 4 times": _resize((2, 4), "linear", True, False),
+}
+"""By name: the network, whether it breaks a rule of an Ethos-U55 or U65, and of a U85."""
