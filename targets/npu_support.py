@@ -69,9 +69,9 @@ def max_window(call: Call, program: Program, family: str) -> str | None:
 
 
 def softmax_places(call: Call, program: Program, family: str) -> str | None:
-    """An Ethos-U computes softmax at fewer than 65,536 places."""
+    """An Ethos-U computes softmax at up to 65,536 places."""
     places = prod(program.by_name[call.output].shape[:-1])
-    return f"softmax at {places:,} places" if places >= 65_536 else None
+    return f"softmax at {places:,} places" if places > 65_536 else None
 
 
 def transposed(call: Call, program: Program, family: str) -> str | None:
@@ -89,10 +89,11 @@ def resized(call: Call, program: Program, family: str) -> str | None:
     if family not in SMALL:
         whole = call.kind == "resize_nearest"
         fine = max(factors) <= 1024 and (whole or all(factor & (factor - 1) == 0 for factor in factors))
-    else:
-        allowed = (2, 4, 8) if call.kind == "resize_nearest" else (2,)
-        counted = [factor for factor, side in zip(factors, made, strict=True) if side > 1]
-        fine = len(set(counted)) == 1 and counted[0] in allowed
+    elif call.kind == "resize_linear":
+        fine = factors == (2, 2)
+    else:  # of a row or a column, only the other side counts
+        counted = {factor for factor, side in zip(factors, made, strict=True) if side > 1}
+        fine = len(counted) == 1 and counted <= {2, 4, 8}
     return None if fine else f"{call.kind} enlarges {_pair(factors)} times"
 
 

@@ -37,8 +37,10 @@ def _pool(
     return _network(side, kind, small, large, kernel=(kernel, kernel), stride=(stride, stride), pads=pads)
 
 
-def _resize(factor: tuple[int, int], mode: str, small: bool, large: bool) -> tuple[Graph, bool, bool]:
-    return _network(6, "resize", small, large, factor=factor, mode=mode)
+def _resize(
+    factor: tuple[int, int], mode: str, small: bool, large: bool, side: int | tuple[int, int] = 6
+) -> tuple[Graph, bool, bool]:
+    return _network(side, "resize", small, large, factor=factor, mode=mode)
 
 
 NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
@@ -62,5 +64,7 @@ NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
     "linear, 4 times": _resize((4, 4), "linear", True, False),
     "linear, 3 times": _resize((3, 3), "linear", True, True),
     "linear, 2 and 4 times": _resize((2, 4), "linear", True, False),
+    "nearest, a row twice": _resize((1, 2), "nearest", False, False, side=(1, 16)),
+    "linear, a row twice": _resize((1, 2), "linear", True, False, side=(1, 16)),
 }
 """By name: the network, whether it breaks a rule of an Ethos-U55 or U65, and of a U85."""

@@ -61,8 +61,8 @@ def test_maps_of_more_than_65536_places_are_not_shuffled(rows: int, fits: bool) 
     assert messages(net.done(), LARGE) == []
 
 
-@pytest.mark.parametrize(("rows", "fits"), [(255, True), (256, False)])
-def test_softmax_at_65536_places_is_too_much(rows: int, fits: bool) -> None:
+@pytest.mark.parametrize(("rows", "fits"), [(256, True), (257, False)])
+def test_softmax_at_more_than_65536_places_is_too_much(rows: int, fits: bool) -> None:
     net = Sketch(4, rows, 256)
     net.add("probabilities", "softmax")
     assert (messages(net.done(), LARGE) == []) is fits
