@@ -96,6 +96,18 @@ def test_a_missing_tool_is_one_line_after_our_bill(
     assert cost(model, "--all-targets").exit_code == 0
 
 
+def test_a_failing_tool_is_one_line_with_the_rule_that_may_be_why(fake: Path, tmp_path: Path) -> None:
+    (fake.parent / "vela").write_text('#!/bin/sh\n[ "$1" = --version ] || ! echo "RuntimeError: no way" >&2\n')
+    graph = NETWORKS["stride 4, padded apart"][0]
+    path = tmp_path / "wide.onnx"
+    path.write_bytes(to_onnx(graph, random_weights(graph, 0)).SerializeToString())
+    result = cost(path, "--target", "ethos_u55_128", "--json")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert (
+        "vela failed: RuntimeError: no way. 'wide' cannot run on ethos-u55-128: conv has stride 4 x 4" in result.stderr
+    )
+
+
 def test_what_an_npu_does_not_run_is_refused_before_training(tmp_path: Path) -> None:
     graph = NETWORKS["depthwise of stride 4"][0]
     path = tmp_path / "wide.onnx"

@@ -144,6 +144,11 @@ def test_a_device_of_ones_own(tmp_path: Path) -> None:
         (("ram_bytes = 100", "unverified = ['ram']"), r"unverified must list keys of the file, got \['ram'\]"),
         (("ram_bytes = 100", "unverified = 1"), "unverified must list keys of the file, got 1"),
         (('"cortex_m4"', '"cortex_m99"'), "cortex_m7, got 'cortex_m99'"),
+        (("ram_bytes = 100", 'npu = "ethos-u55-128"'), "npu, npu_system_config and npu_memory_mode come together in"),
+        (
+            ("ram_bytes = 100", 'npu = "u55"\nnpu_system_config = "a"\nnpu_memory_mode = "b"'),
+            "npu must be like ethos-u55-128, got 'u55' in device 'round'",
+        ),
     ],
 )
 def test_wrong_files_say_what_is_wrong(tmp_path: Path, change: tuple[str, str], law: str) -> None:
