@@ -241,8 +241,8 @@ def cost_command(
     config = resolve({"target": target, "runtime": runtime, "input_shape": input_shape})
     from nas import listing, listing_cost, listing_vendor
 
-    if all_targets and target:
-        raise InputError(f"--all-targets is every device the engine brings; leave --target {target} out")
+    if all_targets and (extra := f"--target {target}" if target else "--tflite" if tflite else ""):
+        raise InputError(f"--all-targets is every device the engine brings, priced by it; leave {extra} out")
     devices = listing.all_devices() if all_targets else [listing.load_device(config.target)]
     graph, weights = listing.original_network(model, config.parsed_input_shape)
     if as_json and all_targets:

@@ -21,8 +21,7 @@ from targets.vendor import VendorEstimate
 
 SAMPLES = 4
 CALIBRATED = "The weights are the model's own, quantized with random inputs: those of a run compress differently."
-"""Said because the tools compress weights, and weights differ by how channels were equalized: the quickstart's cycles
-on an Ethos-U55 are 3.08 to 3.09 M with random inputs, 3.18 to 3.21 M with its training images."""
+"""The tools compress weights, and these depend on the inputs too, since channels are equalized by what they carry."""
 
 
 def vendor_record(graph: Graph, weights: Weights, device: Device, tflite: Path | None = None) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def test_a_missing_tool_is_one_line_after_our_bill(
     assert result.stderr.count("\n") == 1
     assert "RAM peaks in call" in result.stdout
     assert cost(model, "--all-targets").exit_code == 0
+    assert "leave --tflite out" in cost(model, "--all-targets", "--tflite", model).stderr
 
 
 def test_a_failing_tool_is_one_line_with_the_rule_that_may_be_why(fake: Path, tmp_path: Path) -> None:
