@@ -50,6 +50,17 @@ def depthwise_stride(call: Call, program: Program, family: str) -> str | None:
     return f"stride {_pair(call.stride)}" if family in SMALL and max(call.stride) > 3 else None
 
 
+def transposed_stride(call: Call, program: Program, family: str) -> str | None:
+    """On an Ethos-U55 or U65 a transposed convolution's stride is 1 x 1 or 2 x 2, or 2 along a single row or column."""
+    height, width = program.by_name[call.inputs[0]].shape[:2]
+    allowed = {(1, 1), (2, 2)}
+    if height == call.kernel[0] == 1:
+        allowed.add((1, 2))
+    if width == call.kernel[1] == 1:
+        allowed.add((2, 1))
+    return f"stride {_pair(call.stride)}" if family in SMALL and call.stride not in allowed else None
+
+
 def filter_size(call: Call, program: Program, family: str) -> str | None:
     """An Ethos-U sums a filter's magnitudes to 8,323,072 at most, so a filter has at most 65,536 weights of 127."""
     weights = prod(call.weight_shape[1:3]) if call.kind == "dw" else prod(call.weight_shape[1:])
@@ -74,7 +85,7 @@ def softmax_places(call: Call, program: Program, family: str) -> str | None:
     return f"softmax at {places:,} places" if places > 65_536 else None
 
 
-def transposed(call: Call, program: Program, family: str) -> str | None:
+def shuffled(call: Call, program: Program, family: str) -> str | None:
     """An Ethos-U55 or U65 shuffles maps of up to 65,536 places, groups and channels each."""
     sides = program.by_name[call.inputs[0]].shape
     return f"transpose of {sides}" if family in SMALL and max(sides) > 65_536 else None
@@ -113,10 +124,11 @@ RULES: dict[CallKind, tuple[Rule, ...]] = {
     "conv": (stride, filter_size),
     "dw": (depthwise_stride, filter_size),
     "fc": (filter_size,),
+    "transpose_conv": (transposed_stride, filter_size),
     "max_pool": (stride, max_window),
     "avg_pool": (stride, average_window),
     "softmax": (softmax_places,),
-    "transpose": (transposed,),
+    "transpose": (shuffled,),
     "resize_nearest": (resized,),
     "resize_linear": (resized,),
 }

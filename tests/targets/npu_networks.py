@@ -43,6 +43,11 @@ def _resize(
     return _network(side, "resize", small, large, factor=factor, mode=mode)
 
 
+def _transposed(side: int | tuple[int, int], kernel: tuple[int, int], small: bool) -> tuple[Graph, bool, bool]:
+    given = {"out_channels": 6, "pads": NONE, "output_padding": (0, 0), "groups": 1, "dilation": (1, 1)}
+    return _network(side, "conv_transpose", small, False, kernel=kernel, stride=kernel, **given)
+
+
 NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
     "depthwise of stride 3": _conv(16, False, stride=(3, 3), groups=8),
     "depthwise of stride 4": _conv(16, True, stride=(4, 4), groups=8),
@@ -51,7 +56,11 @@ NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
     "stride 4, padded apart": _conv(16, True, stride=(4, 4), pads=(1, 1, 1, 1)),
     "stride 4, SAME": _conv(17, True, kernel=(5, 5), stride=(4, 4), pads=(2, 2, 2, 2)),
     "stride 4, dilated": _conv(17, True, stride=(4, 4), dilation=(2, 2)),
-    "average of 8 x 8, padded": _pool(20, "avg_pool", 7, 1, 3, False, False),
+    "transposed, stride 2": _transposed(6, (2, 2), False),
+    "transposed, stride 3": _transposed(6, (3, 3), True),
+    "transposed, stride 2 x 1": _transposed(6, (2, 1), True),
+    "transposed, a row by 2": _transposed((1, 8), (1, 2), False),
+    "average of 7 x 7, padded": _pool(20, "avg_pool", 7, 1, 3, False, False),
     "average of 9 x 9, padded": _pool(20, "avg_pool", 9, 1, 4, True, True),
     "average of 9 x 9": _pool(20, "avg_pool", 9, 1, 0, False, False),
     "average of stride 4": _pool(20, "avg_pool", 4, 4, 0, False, False),
