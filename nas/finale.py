@@ -17,6 +17,7 @@ from nas.objectives import Limits, objective_vector, reference_point, violation
 from nas.result import ArchiveRow, Point
 from nas.runtime import Session, ending_of
 from search_spaces.genes import Genome
+from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace
 
 MOST = 24
@@ -89,14 +90,15 @@ def score(
             break
         assert cost is not None
         assert evaluation.drop is not None
-        logits = answers(folder, job, space, final, threads=threads)
+        graph = space.apply(job.genome)
+        logits = answers(folder, job.id, graph, final, threads=threads)
         drop, upper = final.drop(logits)
         home = f"models/{job.genome.key}"
         points.append(
             Point(
                 id=job.genome.key,
                 values=space.values(job.genome),
-                input_shape=space.apply(job.genome).input_shape,
+                input_shape=graph.input_shape,
                 cost=cost,
                 steps=steps[job.id],
                 search_drop=evaluation.drop,
@@ -137,16 +139,16 @@ def score_test(
     """
     scored = []
     for point in points:
-        accuracy = test.score(answers(folder, jobs[point.id], space, test, threads=threads))
+        job = jobs[point.id]
+        accuracy = test.score(answers(folder, job.id, space.apply(job.genome), test, threads=threads))
         scored.append(replace(point, test_accuracy=accuracy, test_drop=test.original_score - accuracy))
     return scored
 
 
-def answers(folder: RunFolder, job: Job, space: SearchSpace, judge: Judge, *, threads: int) -> np.ndarray:
-    """What a job's exported file answers to a judge's images, `N x values`."""
-    graph = space.apply(job.genome)
+def answers(folder: RunFolder, job_id: str, graph: Graph, judge: Judge, *, threads: int) -> np.ndarray:
+    """What a job's exported file, of that network, answers to a judge's images, `N x values`."""
     ending = ending_of(graph, judge.task.ending, int8=True)
-    session = Session(folder.onnx(job.id).read_bytes(), threads=threads, ending=ending)
+    session = Session(folder.onnx(job_id).read_bytes(), threads=threads, ending=ending)
     return session.logits(judge.images(graph.input_shape))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nas.data.feed import feed
+from nas.functions import first_line
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph
 
@@ -73,7 +74,7 @@ class Session:
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own classes share no public base
             name = "the model" if isinstance(model, bytes) else str(model)
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ModelError(f"{name} must be a model that onnxruntime can load: {reason}") from error
         # The input's, the batch first; None where the model leaves one open.
         image = self._session.get_inputs()[0]
@@ -98,7 +99,7 @@ class Session:
                 found.append(self._session.run([self._output], {self._input: part})[0].reshape(len(part), -1))
             except Exception as error:  # see above
                 shape = " x ".join(map(str, part.shape))
-                reason = str(error).splitlines()[0]
+                reason = first_line(error)
                 raise ModelError(f"the model must run on float32 of {shape} in onnxruntime: {reason}") from error
         output = np.concatenate(found)
         return output if self._ending is None else self._ending.undone(output)

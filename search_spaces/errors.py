@@ -72,3 +72,8 @@ class Interrupted(EngineError):
     """The user stopped the run; what was finished is kept."""
 
     exit_code = 130
+
+
+def in_words(shape: tuple[object, ...]) -> str:
+    """`3 x 96 x 96`, for messages."""
+    return " x ".join(map(str, shape)) or "a single number"

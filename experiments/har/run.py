@@ -6,7 +6,6 @@
 Trains the original unless its weights are there, then searches; a run that was stopped goes on.
 """
 
-import argparse
 import tomllib
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import nas
+from experiments.runs import fit, parser
 
 CONFIG = tomllib.loads(Path(__file__).with_name("config.toml").read_text())
 WINDOW, STEP = 128, 32
@@ -80,15 +79,10 @@ def train(weights: Path, steps: int = 1000, batch: int = 64) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget")
-    parser.add_argument("--workers", type=int)
-    args = parser.parse_args()
+    args = parser(__doc__).parse_args()
     if not Path(CONFIG["weights"]).exists():
         train(Path(CONFIG["weights"]))
-    settings = CONFIG | {key: value for key in ("budget", "workers") if (value := getattr(args, key))}
-    front = nas.optimize(**settings, resume=(Path(CONFIG["out"]) / "ledger.jsonl").exists())
-    print(front.table.to_string(index=False))
+    fit(CONFIG, args)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 Trains the original unless its weights are there, then searches; a run that was stopped goes on.
 """
 
-import argparse
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import nas
 from experiments.machines.spectra import BINS, FAULTS, FRAMES, splits
+from experiments.runs import fit, parser
 
 CONFIG = tomllib.loads(Path(__file__).with_name("config.toml").read_text())
 
@@ -64,15 +63,10 @@ def report(model: nn.Module, part: str, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget")
-    parser.add_argument("--workers", type=int)
-    args = parser.parse_args()
+    args = parser(__doc__).parse_args()
     if not Path(CONFIG["weights"]).exists():
         train(Path(CONFIG["weights"]))
-    settings = CONFIG | {key: value for key in ("budget", "workers") if (value := getattr(args, key))}
-    front = nas.optimize(**settings, resume=(Path(CONFIG["out"]) / "ledger.jsonl").exists())
-    print(front.table.to_string(index=False))
+    fit(CONFIG, args)
 
 
 if __name__ == "__main__":

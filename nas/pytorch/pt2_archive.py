@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nas.functions import first_line
 from search_spaces.errors import ModelError
 
 VERSION = 8
@@ -66,7 +67,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except OSError as error:
         raise ModelError(f"the model {str(path)!r} cannot be read: {error.strerror or error}") from None
     except _DAMAGE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = first_line(error)[:120]
         raise ModelError(f"{path} is not a whole file of torch.export.save ({reason}); save it again") from None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from nas.tasks.losses import Loss, Softmax
 from nas.tasks.metrics import TOP1
 from nas.tasks.task import Task
-from search_spaces.errors import DataError, ModelError
+from search_spaces.errors import DataError, ModelError, in_words
 from search_spaces.graph import Shape
 
 
@@ -31,11 +31,10 @@ class Classification(Task):
     def targets(self, given: np.ndarray, part: str, outputs: int) -> np.ndarray:
         y = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
         if y.ndim != 1 or y.dtype.kind not in "iu":
-            form = " x ".join(map(str, y.shape)) or "a single number"
             advice = "give class numbers as integers"
             if y.ndim == 2:
                 advice = "give class numbers (one_hot.argmax(1)), or say --task multilabel or regression"
-            raise DataError(f"y_{part} must be N integers, got {form} of {y.dtype}; {advice}")
+            raise DataError(f"y_{part} must be N integers, got {in_words(y.shape)} of {y.dtype}; {advice}")
         y = y.astype(np.int64)
         if len(y) and (y.min() < 0 or y.max() >= outputs):
             worst = int(y.min() if y.min() < 0 else y.max())

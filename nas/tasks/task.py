@@ -8,13 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from nas.tasks.losses import Loss
 from nas.tasks.metrics import Metric
-from search_spaces.errors import DataError, ModelError
+from search_spaces.errors import DataError, ModelError, in_words
 from search_spaces.graph import Shape
 
 
@@ -40,7 +40,7 @@ class Task(ABC):
         """Raises ModelError where a model with that output is not for this task."""
         if len(output_shape) != 1:
             raise ModelError(
-                f"a model for {self.name} has one output of N x {self.value}, {path} has N x {_by(output_shape)}"
+                f"a model for {self.name} has one output of N x {self.value}, {path} has N x {in_words(output_shape)}"
             )
 
     value: ClassVar[str] = "values"  # what an output holds, in the plural
@@ -103,14 +103,10 @@ def table_of(given: np.ndarray, part: str, outputs: int, what: str) -> np.ndarra
     """
     found = given[:, None] if given.ndim == 1 and outputs == 1 else given
     if found.ndim != 2 or found.shape[1] != outputs or found.dtype.kind not in "iufb":
-        raise DataError(f"y_{part} must be N x {outputs} {what}, got {_by(given.shape)} of {given.dtype}")
+        raise DataError(f"y_{part} must be N x {outputs} {what}, got {in_words(given.shape)} of {given.dtype}")
     table = found.astype(np.float32)
     if not np.isfinite(table).all():
         raise DataError(
             f"y_{part} must hold finite numbers only, row {int(np.argwhere(~np.isfinite(table))[0, 0])} does not"
         )
     return table
-
-
-def _by(shape: tuple[Any, ...]) -> str:
-    return " x ".join(map(str, shape)) or "a single number"
