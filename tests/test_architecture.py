@@ -33,7 +33,8 @@ DOORS = {
     "ray": {"nas/ray_pool.py"},
     "rich": {"nas/progress.py"},
     "safetensors": {"nas/checkpoints.py", "nas/pytorch/modules.py"},
-    "typer": {"nas/cli.py"},
+    "typer": {"nas/cli.py"}
+    | {f"nas/commands/{name}.py" for name in ("finished", "guard", "inspect", "optimize", "options")},
 }
 """Who may import what, so that a dependency can be replaced in one place."""
 

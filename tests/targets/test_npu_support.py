@@ -1,4 +1,4 @@
-"""What an Ethos-U leaves to the CPU: each rule at its border. `tests/nas/test_listing_vendor.py` asks Vela itself."""
+"""What an Ethos-U leaves to the CPU: each rule at its border. `tests/nas/listing/test_vendor.py` asks Vela itself."""
 
 from __future__ import annotations
 

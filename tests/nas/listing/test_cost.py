@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from nas import listing, listing_cost, wording
+from nas import listing, wording
+from nas.listing import cost as listing_cost
 from targets.cost import estimate, memory
 from targets.device import devices, load_device
 from targets.memory import aligned

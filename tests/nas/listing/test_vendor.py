@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from nas import cli, inputs, listing_vendor, wording
+from nas import cli, inputs, wording
 from nas.config import RunConfig
+from nas.listing import vendor
 from search_spaces.errors import TargetError
 from search_spaces.to_onnx import to_onnx
 from targets import npu_support, vela
@@ -21,7 +22,7 @@ from targets.tflite_file import file_size
 from tests.targets.npu_networks import NETWORKS
 from tests.toys import chain, random_weights
 
-RECORDED = Path(__file__).parents[1] / "targets" / "vela_5_2_0"
+RECORDED = Path(__file__).parents[2] / "targets" / "vela_5_2_0"
 INSTALLED = bool(shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent)))
 U55, U85, M55 = map(load_device, ("ethos_u55_128", "ethos_u85_256", "corstone300"))
 GRAPH, WEIGHTS = chain()
@@ -123,7 +124,7 @@ def test_what_an_npu_does_not_run_is_refused_before_training(tmp_path: Path) -> 
 def test_vela_leaves_to_the_cpu_what_the_rules_say(name: str, device) -> None:
     graph = NETWORKS[name][0]
     program = lower(graph)
-    content = listing_vendor.int8_file(program, graph, random_weights(graph, 0))
+    content = vendor.int8_file(program, graph, random_weights(graph, 0))
     try:
         left = vela.estimate(content, device).on_cpu
     except TargetError as error:  # what version 5.2 says of a padded convolution of stride 4
@@ -134,8 +135,8 @@ def test_vela_leaves_to_the_cpu_what_the_rules_say(name: str, device) -> None:
 
 @pytest.mark.skipif(not INSTALLED, reason="ethos-u-vela is not installed")
 def test_vela_itself_counts_the_same_work() -> None:
-    text = listing_vendor.vendor_text(GRAPH, WEIGHTS, M55, "tflm")
-    found = vela.estimate(listing_vendor.int8_file(lower(GRAPH), GRAPH, WEIGHTS), M55)
+    text = vendor.vendor_text(GRAPH, WEIGHTS, M55, "tflm")
+    found = vela.estimate(vendor.int8_file(lower(GRAPH), GRAPH, WEIGHTS), M55)
     assert sum(call.macs for call in found.calls if call.operator in ("Conv2D", "FullyConnected")) == GRAPH.macs
     assert found.latency_ms == pytest.approx(1e3 * found.cycles / found.clock_hz)
     assert f"Vela {found.version}" in text

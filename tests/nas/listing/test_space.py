@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nas.inputs import with_device
-from nas.listing_space import list_space
+from nas.listing.space import list_space
 from nas.objectives import Limits
 from search_spaces.errors import NothingFits
 from search_spaces.graph import Graph
