@@ -12,14 +12,18 @@ import numpy as np
 from nas import measurements, wording
 from nas.atomic import write_text
 from search_spaces.errors import RunFolderError
-from targets.calibration import Calibration, calibrate, errors_percent
-from targets.device import Device, device_file, load_device
+from targets.calibration import Calibration, PowerCalibration, calibrate, calibrate_power, errors_percent
+from targets.device import BoardPrices, Device, device_file, load_device
 from targets.program import Runtime
 
 UNCALIBRATED_PERCENT = 30.0
 """The band of a device that so few measurements were made of that none could be left out."""
 
-FITTED = ("cycles_scale", "cycles_per_weight_load", "cycles_per_call", "latency_band_percent")
+UNCALIBRATED_POWER_PERCENT = 15.0
+"""The band of a power from so few measurements: within one system it differs by 2 to 12 % from network to network."""
+
+PRICES = tuple(field.name for field in fields(BoardPrices))
+POWER = ("active_power_mw", "energy_band_percent", "energy_band_factor")
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Calibrated:
         rows: how many measurements.
         before_percent: errors of the base's own numbers; empty if it has none.
         found: the fit.
+        power: that of the rows that gave one; None without such.
     """
 
     base: Device
@@ -42,50 +47,70 @@ class Calibrated:
     rows: int
     before_percent: tuple[float, ...]
     found: Calibration
+    power: PowerCalibration | None
 
     def text(self) -> str:
         """The errors before and after, and the numbers, as a table."""
         found, rows = self.found, [("", "mean error", "95 % within", "mean signed")]
         rows.append((f"before, by {self.file}", *_errors(self.before_percent)))
         rows.append(("after, each row left out of its fit", *_errors(found.left_out_percent)))
-        numbers = [
-            ("cycles_scale", f"{found.cycles_scale:.4g}"),
-            ("cycles_per_weight_load", f"{found.cycles_per_weight_load:.4g}"),
-            ("cycles_per_call", f"{found.cycles_per_call:.4g}"),
-            ("latency_band_percent", f"{self.band_percent:g}"),
-        ]
-        return f"{self.rows} measurements\n\n{wording.columns(rows)}\n\n{wording.columns(numbers)}"
+        if self.power is not None:
+            rows.append(("power, each row left out of its fit", *_errors(self.power.left_out_percent)))
+        prices = [("kernels", *PRICES), *[(path, *_numbers(found.prices(path))) for path in found.paths]]
+        prices.append(("all others" if found.paths else "all", *_numbers(found.pooled)))
+        bands = [("latency_band_percent", f"{self.band_percent:g}")]
+        if self.power is not None:
+            bands = [("active_power_mw", f"{self.power.active_power_mw:.4g}"), *bands]
+            bands.append(("energy_band_percent", f"{self.power_band_percent:g}"))
+        tables = [wording.columns(table) for table in (rows, prices, bands)]
+        return "\n\n".join([f"{self.rows} measurements", *tables])
 
     @property
     def band_percent(self) -> float:
         """Of the new device's latency."""
         return self.found.band_percent or self.base.latency_band_percent or UNCALIBRATED_PERCENT
 
+    @property
+    def power_band_percent(self) -> float:
+        """Of the new device's energy, its latency being right."""
+        return (self.power and self.power.band_percent) or UNCALIBRATED_POWER_PERCENT
+
     def toml(self) -> str:
         """The device file."""
         base, found = self.base, self.found
-        known = [f"mean {_errors(errors)[0]} {words}" for errors, words in (
-            (self.before_percent, f"with the numbers of {self.file}"),
-            (found.left_out_percent, "with these, each row left out of its fit"),
-        ) if errors]  # fmt: skip
+        replaced = (*PRICES, "paths", "latency_band_percent", *(POWER if self.power is not None else ()))
         lines = [
             f"# {base.title}, calibrated by `nas calibrate` from {self.rows} measurements: {self.table},",
             f"# SHA-256 {self.digest}.",
-            *([f"# Error of a row: {'; '.join(known)}."] if known else []),
+            *self._known(),
         ]
         for field in fields(Device):
             value, name = getattr(base, field.name), field.name
-            if name in ("name", "unverified", *FITTED) or value is None:
+            if name in ("name", "unverified", *replaced) or value is None:
                 continue
             lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}  # as in {self.file}")
         lines.append(f"# Cycles on the board: times what {base.kernels} counts, loads from the weights, and calls.")
-        lines += [f"{name} = {float(f'{getattr(found, name):.4g}')!r}" for name in FITTED[:3]]
-        left_out = found.band_percent is not None
-        why = "95 % of rows left out of the fit stay within it" if left_out else "too few rows to say it from them"
-        lines.append(f"latency_band_percent = {self.band_percent!r}  # {why}")
-        if doubtful := [name for name in base.unverified if name not in FITTED]:
+        lines += _toml(found.pooled)
+        rows = "rows left out of the fit to all" if found.paths else "rows left out of the fit"
+        lines.append(f"latency_band_percent = {self.band_percent!r}  # {_why(found.band_percent, rows)}")
+        if self.power is not None:
+            lines.append("# Power while the rows ran that say it; the one number with the least relative error.")
+            lines.append(f"active_power_mw = {_rounded(self.power.active_power_mw)!r}")
+            why = _why(self.power.band_percent, "rows left out of it")
+            lines.append(f"energy_band_percent = {self.power_band_percent!r}  # {why}")
+        if doubtful := [name for name in base.unverified if name not in replaced]:
             lines.append(f"unverified = {json.dumps(doubtful)}  # as in {self.file}")
+        for path, prices in found.paths.items():
+            lines += [f"\n[paths.{path}]  # these kernels' own, from their rows alone", *_toml(prices)]
         return "\n".join(lines) + "\n"
+
+    def _known(self) -> list[str]:
+        """The comment on the errors before and after, as far as they are known."""
+        known = [f"mean {_errors(errors)[0]} {words}" for errors, words in (
+            (self.before_percent, f"with the numbers of {self.file}"),
+            (self.found.left_out_percent, "with these, each row left out of its fit"),
+        ) if errors]  # fmt: skip
+        return [f"# Error of a row: {'; '.join(known)}."] if known else []
 
 
 def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
@@ -99,10 +124,12 @@ def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
     rows = measurements.read(table, base, runtime)
     before: list[float] = []
     if base.cycles_scale is not None:
-        before = errors_percent(rows, base.cycles_scale, base.cycles_per_weight_load, base.cycles_per_call)
+        before = errors_percent(rows, base.prices)
+    powers = [row.power_mw for row in rows if row.power_mw is not None]
+    power = calibrate_power(powers) if powers else None
     digest = hashlib.sha256(content).hexdigest()
     file = device_file(board).name
-    return Calibrated(base, file, table.name, digest, len(rows), tuple(before), calibrate(rows))
+    return Calibrated(base, file, table.name, digest, len(rows), tuple(before), calibrate(rows), power)
 
 
 def write(found: Calibrated, out: Path, *, force: bool) -> None:
@@ -125,3 +152,20 @@ def _errors(percents: tuple[float, ...]) -> tuple[str, str, str]:
         return (wording.UNKNOWN,) * 3
     size, signed = np.abs(percents), wording.number(float(np.mean(percents)), 1)
     return f"{size.mean():.1f} %", f"{np.quantile(size, 0.95):.1f} %", f"{signed} %"
+
+
+def _why(band_percent: float | None, rows: str) -> str:
+    """What a band was taken from."""
+    return "too few rows to say it from them" if band_percent is None else f"95 % of {rows} stay within it"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _numbers(prices: BoardPrices) -> list[str]:
+    return [f"{getattr(prices, name):.4g}" for name in PRICES]
+
+
+def _toml(prices: BoardPrices) -> list[str]:
+    return [f"{name} = {_rounded(getattr(prices, name))!r}" for name in PRICES]

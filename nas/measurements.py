@@ -3,7 +3,8 @@
 Columns: `op`, and `cycles` or `latency_us`. A layer has `in_shape` and `out_shape` (1x32x32x3, channels last) and, with
 a window, `kernel`, `strides` and `padding` (3x3, 1x1, same); what it took is the kernel's own time, as a profiler shows
 it. A whole network has the op `network` and the column `model`, its `.onnx` or `.pt2` file beside the table; what it
-took is an invoke. `board` and `clock_mhz` are checked where they are there; other columns are not read.
+took is an invoke. What was drawn meanwhile may stand in `energy_uj` or `power_mw`. `board` and `clock_mhz` are checked
+where they are there; other columns are not read.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def read(path: Path, device: Device, runtime: Runtime) -> list[Measured]:
 
 def _measured(row: Mapping[str, str], folder: Path, device: Device, runtime: Runtime) -> Measured:
     taken = _cycles(row, device)
+    power = _power(row, taken, device)
     if row["op"] == NETWORK:
         if not row.get("model"):
             raise DataError("a network's row names its .onnx or .pt2 file in the column model")
@@ -80,9 +82,23 @@ def _measured(row: Mapping[str, str], folder: Path, device: Device, runtime: Run
         taken -= CALL_CYCLES[runtime] * len(costs)
         if taken <= 0:
             raise DataError(f"a network takes more than the runtime's own {CALL_CYCLES[runtime]} cycles a call")
-        return Measured(sum(c.counted for c in costs), sum(c.weight_loads for c in costs), len(costs), taken)
+        counted, loads = sum(cost.counted for cost in costs), sum(cost.weight_loads for cost in costs)
+        return Measured(counted, loads, len(costs), taken, power_mw=power)
     cost = call_cost(device.kernel_core, layer(row))
-    return Measured(cost.counted, cost.weight_loads, 1, taken)
+    return Measured(cost.counted, cost.weight_loads, 1, taken, cost.path, power)
+
+
+def _power(row: Mapping[str, str], cycles: float, device: Device) -> float | None:
+    """Milliwatts while a row ran; None where the row says nothing of them."""
+    if row.get("power_mw") and row.get("energy_uj"):
+        raise DataError("must have energy_uj or power_mw, not both")
+    if row.get("power_mw"):
+        return _number("power_mw", row["power_mw"])
+    if not row.get("energy_uj"):
+        return None
+    if device.clock_hz is None:
+        raise DataError(f"must have power_mw: {device.name} has no clock to tell the time that energy_uj was drawn in")
+    return _number("energy_uj", row["energy_uj"]) * device.clock_hz / cycles / 1e3
 
 
 def _cycles(row: Mapping[str, str], device: Device) -> float:

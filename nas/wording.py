@@ -107,6 +107,11 @@ def latency_band(known: Banded) -> str:
     return "nobody has measured this chip" if percent is None else f"estimated, ±{percent:g} %"
 
 
+def measured_apart(device: Device) -> str:
+    """`conv, conv_1x1`: the kernels that the device has numbers of their own for."""
+    return ", ".join(sorted(device.paths)) or UNKNOWN
+
+
 def energy_band(known: Banded) -> str:
     """How far to trust an energy, and where its power is from."""
     if known.energy_band_factor is not None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from search_spaces.errors import TargetError
 from targets.core import Core, load_core
@@ -15,6 +18,26 @@ DEVICES = Path(__file__).parent / "devices"
 DEFAULT_DEVICE = "nrf52840"
 NPU = re.compile(r"ethos-u(55|65|85)-\d+")
 MAY_BE_ZERO = frozenset({"cycles_per_weight_load", "cycles_per_call"})
+
+
+@dataclass(frozen=True)
+class BoardPrices:
+    """What a chip makes of a kernel call's counts; see `Device`.
+
+    Raises:
+        TargetError: the scale is not positive, or another price is negative.
+    """
+
+    cycles_scale: float
+    cycles_per_weight_load: float = 0.0
+    cycles_per_call: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "one of its prices")
+
+    def cycles(self, counted: float, weight_loads: float, calls: int = 1) -> float:
+        """Cycles on the chip, the runtime's own not counted."""
+        return self.cycles_scale * counted + self.cycles_per_weight_load * weight_loads + self.cycles_per_call * calls
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,7 @@ class Device:
             `cycles_scale * counted + cycles_per_weight_load * weight_loads + cycles_per_call` of
             `targets.core.CallCost`, and the runtime's own. For a core whose prices are executed instructions the scale
             is in cycles per instruction. Without a scale there is no latency.
+        paths: the same three for calls of one code path (`targets.kernels.path`), where that was measured apart.
         latency_band_percent: half-width of the band a measured latency is expected in.
         active_power_mw: power while inferring, as measured (then `energy_band_percent` is the band's half-width) or as
             the data sheet has it for other code (then a measured energy lies within `energy_band_factor` of the
@@ -43,8 +67,8 @@ class Device:
         unverified: numbers that were not checked against the maker's data sheet or a board's files.
 
     Raises:
-        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there; or
-            an NPU has another name, or lacks a configuration.
+        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there;
+            `paths` has one the kernels have not, or stands alone; or an NPU has another name, or lacks a configuration.
     """
 
     name: str
@@ -57,6 +81,7 @@ class Device:
     cycles_scale: float | None = None
     cycles_per_weight_load: float = 0.0
     cycles_per_call: float = 0.0
+    paths: Mapping[str, BoardPrices] = field(default_factory=dict)
     latency_band_percent: float | None = None
     active_power_mw: float | None = None
     energy_band_percent: float | None = None
@@ -68,14 +93,12 @@ class Device:
     unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, (str, tuple)) or value is None:
-                continue
-            if value < 0 or (value == 0 and field.name not in MAY_BE_ZERO):
-                raise TargetError(f"{field.name} must be > 0, got {value} in device {self.name!r}")
+        _check_positive(self, f"device {self.name!r}")
         if (self.cycles_scale is None) != (self.latency_band_percent is None):
             raise TargetError(f"cycles_scale and latency_band_percent come together in device {self.name!r}")
+        if self.paths and (self.cycles_scale is None or not self.paths.keys() <= self.kernel_core.loops.keys()):
+            law = "paths must be code paths of its kernels, beside a cycles_scale of all others"
+            raise TargetError(f"{law}, got {', '.join(sorted(self.paths))} in device {self.name!r}")
         bands = [band for band in (self.energy_band_percent, self.energy_band_factor) if band is not None]
         if len(bands) != (self.active_power_mw is not None):
             law = "active_power_mw comes together with one of energy_band_percent and energy_band_factor"
@@ -101,6 +124,20 @@ class Device:
         if self.kernels is None:
             raise TargetError(f"device {self.name!r} has no kernel prices, so it has no bill")
         return load_core(self.kernels)
+
+    def prices(self, path: str | None = None) -> BoardPrices:
+        """What the chip adds to calls of a code path, or to a whole network's.
+
+        Raises:
+            TargetError: nothing is known of that.
+        """
+        return self.paths.get(path, self._pooled) if path else self._pooled
+
+    @cached_property
+    def _pooled(self) -> BoardPrices:
+        if self.cycles_scale is None:
+            raise TargetError(f"device {self.name!r} has no cycles_scale, so it has no latency")
+        return BoardPrices(self.cycles_scale, self.cycles_per_weight_load, self.cycles_per_call)
 
     @property
     def priced(self) -> frozenset[str]:
@@ -128,7 +165,7 @@ def load_device(name_or_path: str | Path) -> Device:
         found = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TargetError(f"{file} is not TOML: {error}") from error
-    keys = {field.name: str(field.type).split()[0] for field in fields(Device) if field.name != "name"}
+    keys = {each.name: str(each.type).split()[0] for each in fields(Device) if each.name != "name"}
     for key in found:
         if key not in keys:
             near = get_close_matches(key, keys, n=1)
@@ -141,12 +178,34 @@ def load_device(name_or_path: str | Path) -> Device:
             if not (isinstance(value, list) and all(isinstance(name, str) and name in keys for name in value)):
                 raise TargetError(f"unverified must list keys of the file, got {value!r} in {file.name}")
             found[key] = tuple(value)
+        elif key == "paths":
+            found[key] = _paths(value, file)
         elif type(value).__name__ not in (keys[key], "int" if keys[key] == "float" else keys[key]):
             raise TargetError(f"{key} must be {keys[key]}, got {value!r} in {file.name}")
     device = Device(file.stem, **found)
     if device.kernels is not None:
         load_core(device.kernels)
     return device
+
+
+def _paths(tables: Any, file: Path) -> dict[str, BoardPrices]:
+    """The tables `[paths.<code path>]` of a device file."""
+    keys = [each.name for each in fields(BoardPrices)]
+    found = {}
+    for path, table in tables.items() if isinstance(tables, dict) else [("", tables)]:
+        numbers = isinstance(table, dict) and all(type(value) in (int, float) for value in table.values())
+        if not numbers or not {"cycles_scale"} <= table.keys() <= set(keys):
+            law = f"[paths.{path or 'conv'}] must have the number cycles_scale and may have {' and '.join(keys[1:])}"
+            raise TargetError(f"{law}, got {table!r} in {file.name}")
+        found[path] = BoardPrices(**table)
+    return found
+
+
+def _check_positive(record: Any, place: str) -> None:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if type(value) in (int, float) and (value < 0 or (value == 0 and each.name not in MAY_BE_ZERO)):
+            raise TargetError(f"{each.name} must be > 0, got {value} in {place}")
 
 
 def device_file(name_or_path: str | Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from targets.core import CallCost
-from targets.device import Device
+from targets.device import BoardPrices, Device
 from targets.program import Runtime
 
 CALL_CYCLES: dict[Runtime, int] = {"tflm": 450, "c": 0}
@@ -17,8 +17,7 @@ def call_cycles(cost: CallCost, device: Device, runtime: Runtime) -> float | Non
     """Cycles of one call on the device: the kernel's, what the chip adds, and the runtime's own; None without scale."""
     if device.cycles_scale is None:
         return None
-    memory = device.cycles_per_weight_load * cost.weight_loads
-    return device.cycles_scale * cost.counted + memory + device.cycles_per_call + CALL_CYCLES[runtime]
+    return device.prices(cost.path).cycles(cost.counted, cost.weight_loads) + CALL_CYCLES[runtime]
 
 
 def latency_ms(costs: Sequence[CallCost], device: Device, runtime: Runtime) -> float | None:
@@ -28,7 +27,14 @@ def latency_ms(costs: Sequence[CallCost], device: Device, runtime: Runtime) -> f
     """
     if device.cycles_scale is None or device.clock_hz is None:
         return None
-    cycles = sum(cost.counted for cost in costs)
-    loads = sum(cost.weight_loads for cost in costs)
-    own = (device.cycles_per_call + CALL_CYCLES[runtime]) * len(costs)
-    return 1e3 * (device.cycles_scale * cycles + device.cycles_per_weight_load * loads + own) / device.clock_hz
+    cycles, rest = float(CALL_CYCLES[runtime] * len(costs)), costs
+    for path, prices in device.paths.items():
+        cycles += _kernels([cost for cost in costs if cost.path == path], prices)
+        rest = [cost for cost in rest if cost.path != path]
+    return 1e3 * (cycles + _kernels(rest, device.prices())) / device.clock_hz
+
+
+def _kernels(costs: Sequence[CallCost], prices: BoardPrices) -> float:
+    """Cycles of kernels that share their prices."""
+    counted, loads = sum([cost.counted for cost in costs]), sum([cost.weight_loads for cost in costs])
+    return prices.cycles(counted, loads, len(costs))

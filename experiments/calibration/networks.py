@@ -8,6 +8,7 @@ The networks are the MLPerf Tiny layers of experiments/cost_model/data: IC ResNe
 from __future__ import annotations
 
 import csv
+from dataclasses import astuple
 from itertools import groupby
 from pathlib import Path
 
@@ -45,10 +46,9 @@ def board(device: Device, rows: list[dict[str, str]]) -> None:
         )
     ratios = ", ".join(f"{name} {row.measured / row.cycles:.2f}" for name, row in zip(names, measured, strict=True))
     print(f"{device.name}, {rows[0]['stack']}\n  cycles on the chip over what the table counts: {ratios}")
-    numbers = device.cycles_scale or 0.0, device.cycles_per_weight_load, device.cycles_per_call
-    print(f"  by the device file: {told(names, errors_percent(measured, *numbers))}")
+    print(f"  by the device file: {told(names, errors_percent(measured, device.prices))}")
     made = calibrate(measured)
-    print(f"  calibrated: {made.cycles_scale:.3f}, {made.cycles_per_weight_load:.2f}, {made.cycles_per_call:.0f}")
+    print(f"  calibrated: {', '.join(f'{price:.4g}' for price in astuple(made.pooled))}")
     if made.left_out_percent:
         print(f"  each left out of that fit: {told(names, made.left_out_percent)}")
 

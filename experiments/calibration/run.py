@@ -5,14 +5,13 @@ python experiments/calibration/run.py
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from nas import measurements
-from targets.calibration import calibrate, errors_percent
-from targets.device import load_device
+from targets.calibration import Calibration, calibrate, errors_percent
+from targets.device import BoardPrices, load_device
 
 LAYERS = Path(__file__).parent / "layers"
 FEW, DRAWS = (1, 3, 5, 10, 20, 50), 200
@@ -24,11 +23,9 @@ def told(errors: np.ndarray) -> str:
     return f"{size.mean():.1f} / {np.quantile(size, 0.95):.1f} %"
 
 
-def kinds_of(file: Path) -> list[str]:
-    """Each row's operator, 1x1 convolutions apart from larger ones."""
-    with file.open() as rows:
-        return [f"{row['op']} {row['kernel']}".rstrip() if row["kernel"] in ("", "1x1") else f"{row['op']} larger"
-                for row in csv.DictReader(rows)]  # fmt: skip
+def numbers(prices: BoardPrices) -> str:
+    found = prices.cycles_scale, prices.cycles_per_weight_load, prices.cycles_per_call
+    return f"scale {found[0]:.3f}, load {found[1]:.2f}, call {found[2]:.0f}"
 
 
 def main() -> None:
@@ -39,24 +36,25 @@ def main() -> None:
             continue
         rows, rng = measurements.read(file, device, "tflm"), np.random.default_rng(0)
         found = calibrate(rows)
-        prices = found.cycles_scale, found.cycles_per_weight_load, found.cycles_per_call
-        print(f"{file.stem}: {len(rows)} layers, scale {prices[0]:.3f}, load {prices[1]:.2f}, call {prices[2]:.0f}")
+        print(f"{file.stem}: {len(rows)} layers; all: {numbers(found.pooled)}")
+        for path, prices in found.paths.items():
+            print(f"  {path}: {numbers(prices)}")
         print(f"  left out one by one, mean / 95 %: {told(np.array(found.left_out_percent))}")
-        kinds = np.array(kinds_of(file))
+        together = np.array(calibrate([row._replace(path=None) for row in rows]).left_out_percent)
+        kinds = np.array([row.path for row in rows])
         for kind in sorted(set(kinds)):
-            apart = calibrate([row for row, own in zip(rows, kinds, strict=True) if own == kind])
-            alone = f", calibrated apart {told(np.array(apart.left_out_percent))}" if apart.left_out_percent else ""
-            print(f"    {kind}: {told(np.array(found.left_out_percent)[kinds == kind])}{alone}")
+            mine = np.array(found.left_out_percent)[kinds == kind]
+            print(f"    {kind}, {len(mine)}: {told(mine)}, by the numbers of all {told(together[kinds == kind])}")
         scale = float(np.exp(np.mean([np.log(row.measured / row.cycles) for row in rows])))
-        print(f"  one scale for all, in-sample: {told(np.array(errors_percent(rows, scale, 0, 0)))}")
+        alone = Calibration(BoardPrices(scale), {}, (), None)
+        print(f"  one scale for all, in-sample: {told(np.array(errors_percent(rows, alone.prices)))}")
         for count in [count for count in FEW if 2 * count <= len(rows)]:
             errors = []
             for _ in range(DRAWS):
                 drawn = set(rng.choice(len(rows), count, replace=False).tolist())
                 made = calibrate([rows[k] for k in sorted(drawn)])
                 others = [row for k, row in enumerate(rows) if k not in drawn]
-                missed = errors_percent(others, made.cycles_scale, made.cycles_per_weight_load, made.cycles_per_call)
-                errors.append(float(np.abs(missed).mean()))
+                errors.append(float(np.abs(errors_percent(others, made.prices)).mean()))
             worst = np.quantile(errors, 0.9)
             print(f"  {count:2} layers: mean {np.mean(errors):.1f} % on the others, {worst:.1f} % in a bad draw of ten")
         print()

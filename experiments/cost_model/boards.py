@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from baselines import relative_nnls
 
 from nas.measurements import layer
+from targets.calibration import Measured, calibrate
 from targets.core import call_cost
 from targets.device import load_device
 from targets.geometry import Geometry
@@ -20,36 +22,58 @@ Told = list[tuple[float, float]]
 
 
 def boards() -> dict[str, Told]:
-    """Prints the errors of held-out convolutions; measured and predicted by board, for the plot."""
+    """Prints the errors of held-out convolutions; measured and predicted by board and class, for the plot."""
     print(
         "\nConvolutions on boards (TFLM with CMSIS-NN), held out in 5 folds. Errors in percent: mean, 95th percentile."
     )
-    print(f"{'':26}{'MACs only':>13}{'linear':>13}{'board numbers':>15}{'and left of 16':>16}")
+    print(f"{'':26}{'MACs only':>13}{'linear':>13}{'pooled':>13}{'device file':>13}{'and left of 16':>16}")
     plotted: dict[str, Told] = {}
     for name in BOARDS:
         core = load_device(name).kernel_core
         with (LAYERS / f"{name}.csv").open() as file:
-            found = [(layer(row), float(row["cycles"])) for row in csv.DictReader(file) if row["op"] == "conv2d"]
-        for title, wanted in (("kernel > 1", False), ("1x1", True)):
-            mine = [(shape, cycles) for shape, cycles in found if (shape.taps == 1) == wanted]
-            costs = [call_cost(core, shape) for shape, _ in mine]
-            board = [[cost.counted, cost.weight_loads, 1] for cost in costs]
-            shapes, cycles = [shape for shape, _ in mine], np.array([cycles for _, cycles in mine])
-            terms = [
-                [[g.macs] for g in shapes],
-                [
-                    [g.macs, g.pixels * g.out_channels, g.pixels * g.channels * g.taps, g.pixels * g.taps, 1]
-                    for g in shapes
-                ],
-                board,
-                [[*row, left_of_16(g)] for row, g in zip(board, shapes, strict=True)],
+            found = [(layer(row), float(row["cycles"])) for row in csv.DictReader(file)]
+        shapes = [shape for shape, _ in found]
+        costs = [call_cost(core, shape) for shape in shapes]
+        rows = [
+            Measured(cost.counted, cost.weight_loads, 1, cycles, cost.path)
+            for cost, (_, cycles) in zip(costs, found, strict=True)
+        ]
+        pooled, by_file = calibrated(rows)
+        for title, wanted in (("kernel > 1", "conv"), ("1x1", "conv_1x1")):
+            mine = [place for place, row in enumerate(rows) if row.path == wanted]
+            cycles = np.array([rows[place].measured for place in mine])
+            said = [
+                held_out([macs(shapes[place]) for place in mine], cycles),
+                held_out([linear(shapes[place]) for place in mine], cycles),
+                pooled[mine],
+                by_file[mine],
+                held_out([[*rows[place][:3], left_of_16(shapes[place])] for place in mine], cycles),
             ]
-            said = [held_out(np.array(rows, float), cycles) for rows in terms]
             told = [100 * np.abs(values / cycles - 1) for values in said]
             text = "".join(f"{error.mean():8.2f} {np.quantile(error, 0.95):5.1f}" for error in told)
             print(f"{name:10} {title:10} {len(mine):4} {text}")
-            plotted.setdefault(name, []).extend(zip(cycles.tolist(), said[2].tolist(), strict=True))
+            plotted[f"{name}, {title}"] = list(zip(cycles.tolist(), said[3].tolist(), strict=True))
     return plotted
+
+
+def calibrated(rows: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles by `nas calibrate`'s numbers of all other folds' rows: the pooled ones, and a whole device file's."""
+    pooled, by_file = np.zeros(len(rows)), np.zeros(len(rows))
+    for out in folds(len(rows)):
+        found = calibrate([row for row, left in zip(rows, out, strict=True) if not left])
+        for place in np.flatnonzero(out):
+            counted, loads, calls = rows[place][:3]
+            pooled[place] = found.pooled.cycles(counted, loads, calls)
+            by_file[place] = found.prices(rows[place].path).cycles(counted, loads, calls)
+    return pooled, by_file
+
+
+def macs(g: Geometry) -> list[float]:
+    return [g.macs]
+
+
+def linear(g: Geometry) -> list[float]:
+    return [g.macs, g.pixels * g.out_channels, g.pixels * g.channels * g.taps, g.pixels * g.taps, 1]
 
 
 def left_of_16(g: Geometry) -> int:
@@ -57,9 +81,14 @@ def left_of_16(g: Geometry) -> int:
     return (g.pixels // 2) * (g.out_channels // 2) * (g.channels % 16) if g.taps == 1 else 0
 
 
-def held_out(counts: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    fold = np.random.default_rng(0).permutation(len(measured)) % FOLDS
-    said = np.zeros(len(measured))
-    for k in range(FOLDS):
-        said[fold == k] = counts[fold == k] @ relative_nnls(counts[fold != k], measured[fold != k])
+def folds(count: int) -> list[np.ndarray]:
+    """Which rows each fold leaves out."""
+    fold = np.random.default_rng(0).permutation(count) % FOLDS
+    return [fold == k for k in range(FOLDS)]
+
+
+def held_out(counts: list[list[float]], measured: np.ndarray) -> np.ndarray:
+    said, table = np.zeros(len(measured)), np.array(counts, float)
+    for out in folds(len(measured)):
+        said[out] = table[out] @ relative_nnls(table[~out], measured[~out])
     return said

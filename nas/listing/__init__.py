@@ -40,7 +40,9 @@ def all_devices() -> list[Device]:
 
 def targets_text() -> str:
     """The devices as a table; a star stands by what was not checked."""
-    rows: list[tuple[str, ...]] = [("target", "", "core", "clock", "flash", "RAM", "latency", "power, inferring")]
+    rows: list[tuple[str, ...]] = [
+        ("target", "", "core", "measured apart", "clock", "flash", "RAM", "latency", "power, inferring")
+    ]
     for device in all_devices():
         clock = f"{device.clock_hz / 1e6:g} MHz" if device.clock_hz else wording.UNKNOWN
         band = f"±{device.latency_band_percent:g} %" if "latency_ms" in device.priced else wording.UNKNOWN
@@ -52,13 +54,14 @@ def targets_text() -> str:
             "active_power_mw": _power(device),
         }
         starred = [f"{text}{'*' if name in device.unverified else ' '}" for name, text in cells.items()]
-        rows.append((device.name, device.title, device.core, *starred))
-    return f"{wording.columns(rows, left=3)}\n\n{FOOTNOTES}"
+        rows.append((device.name, device.title, device.core, wording.measured_apart(device), *starred))
+    return f"{wording.columns(rows, left=4)}\n\n{FOOTNOTES}"
 
 
 FOOTNOTES = (
     "* not checked against the maker's data sheet or a board's files; the device's file says where it is from.\n"
     f"{wording.UNKNOWN} not known or the board's choice: what needs it has no price, and no limit.\n"
+    "measured apart: kernels timed by numbers of their own, fitted to the board's layers of that kind.\n"
     "latency: the band a measured one is expected in. power: measured, ±; from the data sheet, within a factor (x)."
 )
 

@@ -25,6 +25,7 @@ def cost_record(graph: Graph, device: Device, runtime: Runtime) -> dict[str, Any
     return {
         "cost": dataclasses.asdict(cost),
         "latency_band_percent": device.latency_band_percent,
+        "measured_apart": sorted(device.paths),
         "energy_band_percent": device.energy_band_percent,
         "energy_band_factor": device.energy_band_factor,
         "unverified": list(device.unverified),
@@ -44,6 +45,7 @@ def cost_text(graph: Graph, device: Device, runtime: Runtime) -> str:
         cost_summary(cost, device),
         "" if plan is None else _peak(plan, calls),
         wording.binding_sentence(cost, limits) if limits.active else "",
+        f"Timed by their own measurements: {wording.measured_apart(device)}." if device.paths else "",
         *wording.cautions(device),
     ]
     return "\n\n".join(part for part in parts if part)

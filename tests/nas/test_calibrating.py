@@ -13,6 +13,7 @@ from nas.measurements import layer
 from search_spaces.errors import DataError
 from search_spaces.to_onnx import to_onnx
 from targets.core import call_cost, call_costs
+from targets.cost import bill, estimate
 from targets.device import load_device
 from targets.latency import CALL_CYCLES
 from targets.lower import lower
@@ -69,6 +70,57 @@ def test_a_board_of_known_prices_becomes_a_device(tmp_path: Path) -> None:
     assert "# as in nrf52840.toml" in text
 
 
+def test_a_path_of_its_own_numbers_is_written_and_used(tmp_path: Path) -> None:
+    """SYNTHETIC: convolutions at twice the table's cycles, linear layers at four times."""
+    convs = [f"conv2d,1x16x16x{c},1x16x16x{c},3x3,1x1,same" for c in (2, 4, 8, 16, 32)]
+    linear = [f"fully_connected,1x{n},1x10,,," for n in (32, 64, 128, 256, 512)]
+    rows = [f"{row},{2 * priced(row)[0]!r}" for row in convs] + [f"{row},{4 * priced(row)[0]!r}" for row in linear]
+    out = tmp_path / "mine.toml"
+    result = calibrate("nrf52840", table(tmp_path, rows), "--out", str(out))
+    assert result.exit_code == 0, result.stderr
+    device = load_device(out)
+    assert {path: round(prices.cycles_scale, 3) for path, prices in device.paths.items()} == {"conv": 2, "fc": 4}
+    assert "conv                   2" in result.stdout
+    graph = chain()[0]
+    lines = bill(graph, device)
+    for line, cost in zip(lines, call_costs(lower(graph), device.kernel_core), strict=True):
+        factor = {"conv": 2, "fc": 4}.get(cost.path)
+        if factor:
+            assert line.cycles == pytest.approx(factor * cost.counted + CALL_CYCLES["tflm"])
+        else:
+            assert line.cycles == pytest.approx(
+                device.prices().cycles(cost.counted, cost.weight_loads) + CALL_CYCLES["tflm"]
+            )
+    assert estimate(graph, device).latency_ms == pytest.approx(sum(line.ms or 0.0 for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("power_mw", ["20"] * 8), ("energy_uj", [f"{20 * board(row) / 64_000_000 * 1e3!r}" for row in LAYERS])],
+)
+def test_measured_energy_becomes_the_boards_power(tmp_path: Path, column: str, cells: list[str]) -> None:
+    """20 mW for the cycles of each row at 64 MHz."""
+    rows = [f"{row},{board(row)!r},{cell}" for row, cell in zip(LAYERS, cells, strict=True)]
+    out = tmp_path / "mine.toml"
+    result = calibrate("nrf52840", table(tmp_path, rows, f"{HEADER},{column}"), "--out", str(out))
+    assert result.exit_code == 0, result.stderr
+    device = load_device(out)
+    assert (device.active_power_mw, device.energy_band_percent, device.energy_band_factor) == (20.0, 5.0, None)
+    assert "active_power_mw" not in device.unverified
+    cost = estimate(chain()[0], device)
+    assert cost.energy_uj == pytest.approx(20 * cost.latency_ms)
+    assert "active_power_mw" in result.stdout
+
+
+def test_one_measured_power_has_a_wide_band_and_none_keeps_the_data_sheets(tmp_path: Path) -> None:
+    rows, out = [f"{row},{board(row)!r}," for row in LAYERS], tmp_path / "mine.toml"
+    calibrate("nrf52840", table(tmp_path, [f"{rows[0]}18.5", *rows[1:]], f"{HEADER},power_mw"), "--out", str(out))
+    assert (load_device(out).active_power_mw, load_device(out).energy_band_percent) == (18.5, 15.0)
+    assert "too few rows to say it" in out.read_text()
+    calibrate("nrf52840", table(tmp_path, rows, f"{HEADER},power_mw"), "--out", str(out), "--force")
+    assert (load_device(out).active_power_mw, load_device(out).energy_band_factor) == (10.0, 2.5)
+
+
 def test_a_device_is_not_written_over(tmp_path: Path) -> None:
     file, out = table(tmp_path, [f"{row},{board(row)!r}" for row in LAYERS]), tmp_path / "mine.toml"
     out.write_text("mine")
@@ -86,6 +138,7 @@ def test_microseconds_are_cycles_of_the_clock(tmp_path: Path) -> None:
     found = measurements.read(table(tmp_path, rows, HEADER.replace("cycles", "latency_us")), DEVICE, "tflm")
     assert [row.measured for row in found] == pytest.approx([board(row) for row in LAYERS])
     assert [(row.cycles, row.weight_loads) for row in found] == [priced(row) for row in LAYERS]
+    assert [row.path for row in found] == ["conv", "conv_1x1", "dw_3x3", "fc", "add", "max_pool", "avg_pool", "softmax"]
 
 
 def test_a_network_is_measured_whole(tmp_path: Path) -> None:
@@ -99,6 +152,8 @@ def test_a_network_is_measured_whole(tmp_path: Path) -> None:
             sum(cost.weight_loads for cost in costs),
             len(costs),
             9_000_000 - CALL_CYCLES["tflm"] * len(costs),  # the interpreter's share is priced apart
+            None,
+            None,
         )
     ]
 
@@ -149,6 +204,8 @@ def test_a_bad_row_is_refused_by_its_line(tmp_path: Path, row: str, law: str) ->
             "line 2: must be measured at the device's clock, 64 MHz, got 80",
         ),
         ("op,model,cycles", ["network,none.onnx,9"], "line 2: "),
+        (f"{HEADER},power_mw", [f"{LAYERS[0]},9,-1"], "line 2: power_mw must be a number above 0, got '-1'"),
+        (f"{HEADER},power_mw,energy_uj", [f"{LAYERS[0]},9,1,1"], "line 2: must have energy_uj or power_mw, not both"),
         (HEADER, ['"softmax'], "is not a readable CSV file"),
     ],
 )

@@ -47,6 +47,12 @@ RANGES = {
 }
 """What a microcontroller, or the one Linux module among them, can have."""
 
+
+def own_numbers(path: str, numbers: str) -> tuple[str, str]:
+    """The change of `ROUND` that gives a path numbers of its own."""
+    return "latency_band_percent = 30", f"latency_band_percent = 30\n[paths.{path}]\n{numbers}"
+
+
 FAMILIES = (
     "stm32l4r5 stm32f446 stm32f469 stm32f746 stm32h743 stm32h747 stm32u575 stm32l552 stm32u385 stm32n6 nrf52832 "
     "nrf52840 nrf5340 nrf54l15 rp2040 rp2350 esp32s3 apollo3 apollo4 apollo510 ra6m4 ra8d1 max78000 alif_e3 "
@@ -149,11 +155,30 @@ def test_a_device_of_ones_own(tmp_path: Path) -> None:
             ("ram_bytes = 100", 'npu = "u55"\nnpu_system_config = "a"\nnpu_memory_mode = "b"'),
             "npu must be like ethos-u55-128, got 'u55' in device 'round'",
         ),
+        (
+            own_numbers("lstm", "cycles_scale = 1.0"),
+            "paths must be code paths of its kernels, .* got lstm in device 'round'",
+        ),
+        (own_numbers("conv", "cycles_scale = 0"), "cycles_scale must be > 0, got 0 in one of its prices"),
+        (own_numbers("conv", "cycles_per_call = 3"), r"\[paths.conv\] must have the number cycles_scale and may have"),
+        (own_numbers("conv", "cycles_scale = 1\nscale = 1"), r"\[paths.conv\] must have the number cycles_scale"),
+        (("ram_bytes = 100", "ram_bytes = 100\npaths = 1"), r"\[paths.conv\] must have the number cycles_scale"),
+        (("ram_bytes = 100", "ram_bytes = 100\npaths.conv = '1'"), r"\[paths.conv\] must have the number cycles_scale"),
     ],
 )
 def test_wrong_files_say_what_is_wrong(tmp_path: Path, change: tuple[str, str], law: str) -> None:
     with pytest.raises(TargetError, match=law):
         load_device(written(tmp_path, ROUND.replace(*change)))
+
+
+def test_a_code_path_may_have_its_own_numbers(tmp_path: Path) -> None:
+    """1,000 cycles, 10 loads and a call: 3 x 1000 + 2 x 10 + 5 on that path, 1 x 1000 on all others."""
+    numbers = "cycles_scale = 3\ncycles_per_weight_load = 2\ncycles_per_call = 5"
+    device = load_device(written(tmp_path, ROUND.replace(*own_numbers("conv_1x1", numbers))))
+    assert device.prices("conv_1x1").cycles(1000, 10) == 3025
+    assert device.prices("conv").cycles(1000, 10) == device.prices().cycles(1000, 10) == 1000
+    with pytest.raises(TargetError, match="has no cycles_scale, so it has no latency"):
+        load_device("esp32s3").prices()
 
 
 def test_a_device_may_lack_what_nobody_knows(tmp_path: Path) -> None:
