@@ -5,6 +5,7 @@ CMSIS-NN then runs its plain C, which computes what its Cortex-M code does.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,8 @@ INSTALL = "apt-get install gcc"
 TIMEOUT_SECONDS = 600.0
 FLAGS = ("-std=c11", "-O2", "-D__GNUC_PYTHON__", "-D__RESTRICT=__restrict__")
 """The definitions make CMSIS-NN one without a Cortex-M."""
+
+_CAUSE = re.compile("(?<!collect2: )error:|undefined |overflowed")
 
 MAIN = """#include <stdio.h>
 #include "{name}.h"
@@ -126,6 +129,6 @@ def run(command: list[str], given: bytes, what: str, *, timeout_seconds: float =
         raise BuildError(f"{what} cannot be run: {error.strerror}") from None
     if found.returncode:
         lines = [line for line in found.stderr.decode(errors="replace").splitlines() if line.strip()]
-        named = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "no message")
+        named = next((line for line in lines if _CAUSE.search(line)), lines[-1] if lines else "no message")
         raise BuildError(f"{what} failed with code {found.returncode}: {named.strip()}")
     return found.stdout
