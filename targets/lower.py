@@ -25,6 +25,7 @@ from math import prod
 from search_spaces.graph import Graph, Op, Shape
 from search_spaces.ops import is_depthwise
 from targets import support
+from targets.arrangement import JUDGE, arranged, scratch_of
 from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
 from targets.program import Call, CallKind, Fused, Program, Runtime
 from targets.scales import scheme
@@ -40,22 +41,25 @@ PROBABILITY, TANH = (1 / 256, -128), (1 / 128, 0)
 
 
 def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
-    """The kernel calls `runtime` executes for `graph`, in the graph's order.
+    """The kernel calls `runtime` executes for `graph`; for "tflm" in the order of the smallest arena known.
 
     Raises:
         TargetError: the runtime is unknown, or an operator breaks one of its rules (`targets.support`).
     """
     support.check_runtime(runtime)
-    program = _lower(graph, runtime)
+    low = lowered(graph, runtime)
+    program = low.program()
     if any([call.kind == "transpose_conv" for call in program.calls]):
         kept = zip(program.calls, scheme(program).fused, strict=True)
         bare = frozenset(str(call.op) for call, fused in kept if call.kind == "transpose_conv" and fused != NONE)
         if bare:
-            return _lower(graph, runtime, bare)
-    return program
+            low = lowered(graph, runtime, bare)
+            program = low.program()
+    return arranged(program, low.scratch) if runtime == "tflm" else program
 
 
-def _lower(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> Program:
+def lowered(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> Lowering:
+    """The calls and activations in the graph's order; a clamp behind an operator of `bare` is not folded into it."""
     low = Lowering(graph, runtime, bare)
     shapes = low.shapes
     for op in graph.ops:
@@ -68,7 +72,7 @@ def _lower(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -
             _RULES[op.kind](low, op)
     for name in graph.outputs:
         support.check_output(name, low.flattened.get(name))
-    return low.program()
+    return low
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +97,7 @@ def _conv(low: Lowering, op: Op) -> None:
     else:
         output, fused = clamp.name, CLAMPS[clamp.kind]
         low.clamp(clamp)
-    low.shapes[op.name], shape, calls = _conv_calls(op, source, low.runtime, output, fused)
+    low.shapes[op.name], shape, calls, low.scratch[output] = _conv_calls(op, source, low.runtime, output, fused)
     low.window(calls)
     low.activate(output, shape, fixed=fixed_by(clamp) if clamp else None)
 
@@ -101,8 +105,9 @@ def _conv(low: Lowering, op: Op) -> None:
 @lru_cache(maxsize=REMEMBERED)
 def _conv_calls(
     op: Op, shape: Shape, runtime: Runtime, output: str, fused: Fused
-) -> tuple[Shape, Shape, tuple[Call, ...]]:
-    """Of a convolution that reads `shape`: its output's in both orders, and its call, after a "pad" call if need be."""
+) -> tuple[Shape, Shape, tuple[Call, ...], int]:
+    """Of a convolution that reads `shape`: its output's in both orders, its call, after a "pad" call if need be, and
+    the scratch by which arrangements are judged."""
     channels, out, kernel, groups = shape[0], op["out_channels"], op["kernel"], op["groups"]
     kind: CallKind = "dw" if is_depthwise(op, channels) else "conv"
     weights = (1, *kernel, out) if kind == "dw" else (out, *kernel, channels // groups)
@@ -117,7 +122,8 @@ def _conv_calls(
     support.check(call, runtime)
     calls = (Call("pad", None, op.inputs, padded, pads=pads), call) if split else (call,)
     made = shape_of(op, shape)
-    return made, channels_last(made), calls
+    read = (shape[1] + pads[0] + pads[2], shape[2] + pads[1] + pads[3], channels) if split else channels_last(shape)
+    return made, channels_last(made), calls, scratch_of(JUDGE, call, channels_last(made), read)
 
 
 def _conv_transpose(low: Lowering, op: Op) -> None:

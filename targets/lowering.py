@@ -26,6 +26,7 @@ class Lowering:
         self.shapes: dict[str, Shape] = {graph.input: graph.input_shape}
         self.activations: dict[str, Activation] = {}
         self.calls: list[Call] = []
+        self.scratch: dict[str, int] = {}  # of calls that are met most, by their outputs (`targets.arrangement`)
         self.groups: list[int] = []  # union-find over scale groups: each one's parent, itself at a root
         self.joined = False
         self.never_negative: set[str] = set()

@@ -78,8 +78,16 @@ class Plan:
 
 def plan(program: Program, costs: Sequence[CallCost]) -> Plan:
     """The arena of a program; `costs` are `targets.core.call_costs` of it."""
-    buffers = lifetimes(program, costs)
-    return Plan(tuple(buffers), tuple(place(buffers)), len(program.calls))
+    return planned(program, tuple([cost.scratch_bytes for cost in costs]))
+
+
+def planned(program: Program, scratch: tuple[int, ...]) -> Plan:
+    """The arena of a program whose calls need `scratch` bytes; remembered with the program."""
+    found = program.plans.get(scratch)
+    if found is None:
+        buffers = lifetimes(program, scratch)
+        found = program.plans[scratch] = Plan(tuple(buffers), tuple(place(buffers)), len(program.calls))
+    return found
 
 
 def ram_bytes(program: Program, costs: Sequence[CallCost], arena_bytes: int) -> int:
@@ -95,7 +103,7 @@ def ram_bytes(program: Program, costs: Sequence[CallCost], arena_bytes: int) -> 
     return arena_bytes + own + PERSISTENT_FILTER_BYTES * filters
 
 
-def lifetimes(program: Program, costs: Sequence[CallCost]) -> list[Buffer]:
+def lifetimes(program: Program, scratch: Sequence[int]) -> list[Buffer]:
     """When each tensor and each call's scratch is needed, with aligned sizes.
 
     TFLM copies in a reshape, so both of its tensors live; C code reads the same bytes again, so they are one buffer.
@@ -116,9 +124,9 @@ def lifetimes(program: Program, costs: Sequence[CallCost]) -> list[Buffer]:
         for tensor in program.activations
         if tensor.name not in holder
     ]
-    for k, (call, cost) in enumerate(zip(program.calls, costs, strict=True), start=1):
-        if cost.scratch_bytes:
-            found.append(Buffer(k, k, aligned(cost.scratch_bytes), f"{call.output}:scratch"))
+    for k, (call, size) in enumerate(zip(program.calls, scratch, strict=True), start=1):
+        if size:
+            found.append(Buffer(k, k, aligned(size), f"{call.output}:scratch"))
     return found
 
 
@@ -146,6 +154,11 @@ def place(buffers: Sequence[Buffer]) -> list[int]:
         for alive in spans[first : last + 1]:
             alive.append((offset, offset + size))
     return offsets
+
+
+def extent(buffers: Sequence[Buffer]) -> int:
+    """The arena that `place` needs for them, in bytes."""
+    return max([at + buffer.size_bytes for at, buffer in zip(place(buffers), buffers, strict=True)], default=0)
 
 
 def verify_plan(found: Plan) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 Runtime = Literal["tflm", "c"]
 RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
@@ -112,6 +112,11 @@ class Program:
     outputs: tuple[str, ...]
     activations: tuple[Activation, ...]
     calls: tuple[Call, ...]
+
+    @cached_property
+    def plans(self) -> dict[tuple[int, ...], Any]:
+        """Arenas by the scratch of every call: `targets.memory.planned` remembers them here."""
+        return {}
 
     @cached_property
     def by_name(self) -> dict[str, Activation]:
