@@ -16,7 +16,10 @@ from targets.core import Core, load_core
 
 DEVICES = Path(__file__).parent / "devices"
 DEFAULT_DEVICE = "nrf52840"
-NPU = re.compile(r"ethos-u(55|65|85)-\d+")
+ETHOS = re.compile(r"ethos-u(55|65|85)-\d+")
+RKNN = re.compile(r"rv110[36]b?")
+WEIGHT_TYPES = ("int16", "int8", "int4", "int2", "int1", "fp16")
+LISTS = frozenset({"unverified", "weight_types"})
 MAY_BE_ZERO = frozenset({"cycles_per_weight_load", "cycles_per_call"})
 
 
@@ -61,14 +64,18 @@ class Device:
         active_power_mw: power while inferring, as measured (then `energy_band_percent` is the band's half-width) or as
             the data sheet has it for other code (then a measured energy lies within `energy_band_factor` of the
             estimate, either way); None where neither is known, then energy stays empty.
-        npu: the accelerator as Vela calls it, such as "ethos-u55-128", with the names of Arm's system configuration and
-            memory mode that it is estimated in (`targets.vela`).
+        npu: the accelerator as its maker's tool calls it: such as "ethos-u55-128" or "rv1106".
+        npu_system_config, npu_memory_mode: of an Ethos-U, Arm's names of what it is estimated in (`targets.vela`).
+        npu_clock_hz: of one of Rockchip's, whose tool counts cycles alone (`targets.rknn`).
         vela: Vela's program, where it is not on PATH.
+        rknn_python: the Python of rknn-toolkit2's environment, where NAS_RKNN_PYTHON does not name it.
+        weight_types: what a network's weights may be where it is to run as a whole (`targets.npu_support`).
         unverified: numbers that were not checked against the maker's data sheet or a board's files.
 
     Raises:
         TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there;
-            `paths` has one the kernels have not, or stands alone; or an NPU has another name, or lacks a configuration.
+            `paths` has one the kernels have not, or stands alone; an NPU has another name, or lacks a configuration;
+            or a type of weights is unknown.
     """
 
     name: str
@@ -89,7 +96,10 @@ class Device:
     npu: str | None = None
     npu_system_config: str | None = None
     npu_memory_mode: str | None = None
+    npu_clock_hz: int | None = None
     vela: str | None = None
+    rknn_python: str | None = None
+    weight_types: tuple[str, ...] = ("int8",)
     unverified: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -106,13 +116,29 @@ class Device:
         if self.energy_band_factor is not None and self.energy_band_factor <= 1:
             law = f"energy_band_factor must be > 1, got {self.energy_band_factor}"
             raise TargetError(f"{law} in device {self.name!r}")
-        if len({value is None for value in (self.npu, self.npu_system_config, self.npu_memory_mode)}) > 1:
-            raise TargetError(f"npu, npu_system_config and npu_memory_mode come together in device {self.name!r}")
-        if self.npu is not None and not NPU.fullmatch(self.npu):
-            raise TargetError(f"npu must be like ethos-u55-128, got {self.npu!r} in device {self.name!r}")
+        self._check_npu()
+        if not self.weight_types or not set(self.weight_types) <= set(WEIGHT_TYPES):
+            law = f"weight_types must be some of {', '.join(WEIGHT_TYPES)}"
+            raise TargetError(f"{law}, got {list(self.weight_types)} in device {self.name!r}")
         for name in self.unverified:
             if getattr(self, name, None) is None:
                 raise TargetError(f"unverified must name numbers of the file, got {name!r} in device {self.name!r}")
+
+    def _check_npu(self) -> None:
+        """Raises TargetError unless an NPU comes with what its maker's tool must be told, and nothing else does."""
+        configured = ("npu_system_config", "npu_memory_mode")
+        given = tuple(name for name in (*configured, "npu_clock_hz") if getattr(self, name) is not None)
+        if self.npu is None:
+            wanted: tuple[str, ...] = ()
+        elif ETHOS.fullmatch(self.npu):
+            wanted = configured
+        elif RKNN.fullmatch(self.npu):
+            wanted = ("npu_clock_hz",)
+        else:
+            raise TargetError(f"npu must be like ethos-u55-128 or rv1106, got {self.npu!r} in device {self.name!r}")
+        if given != wanted:
+            law = "npu_system_config and npu_memory_mode come with an Ethos-U, npu_clock_hz with an rv1106"
+            raise TargetError(f"{law}, got {', '.join(given) or 'none of them'} in device {self.name!r}")
 
     @property
     def kernel_core(self) -> Core:
@@ -174,9 +200,9 @@ def load_device(name_or_path: str | Path) -> Device:
     if missing:
         raise TargetError(f"{file.name} lacks {', '.join(missing)}")
     for key, value in found.items():
-        if key == "unverified":
-            if not (isinstance(value, list) and all(isinstance(name, str) and name in keys for name in value)):
-                raise TargetError(f"unverified must list keys of the file, got {value!r} in {file.name}")
+        if key in LISTS:
+            if not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+                raise TargetError(f"{key} must be a list of texts, got {value!r} in {file.name}")
             found[key] = tuple(value)
         elif key == "paths":
             found[key] = _paths(value, file)

@@ -1,9 +1,8 @@
-"""What an Ethos-U NPU leaves to the CPU, known before training. As in `targets.support`, a docstring is the message.
+"""What an NPU leaves to the CPU or refuses, known before training. As in `targets.support`, a docstring is the message.
 
-A rule takes a call, its program and the NPU's family, and returns what breaks it, in words with values, or None. The
-rules are those of Vela 5.2 (`vela --supported-ops-report`, SUPPORTED_OPS.md) for the calls a `Program` can have. Types
-need none: the engine's files are int8 with int32 biases, which every Ethos-U computes; weights of 4 bits and floats
-none does.
+A rule takes a call, its program and the NPU's family, and returns what breaks it, in words with values, or None. Those
+of an Ethos-U are Vela 5.2's (`vela --supported-ops-report`, SUPPORTED_OPS.md), those of an RV1106 what rknn-toolkit2
+2.5.0 did with networks on both sides of them, for the calls a `Program` can have.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from math import prod
 
 from search_spaces.errors import TargetError
+from targets.device import RKNN, Device
 from targets.program import Call, CallKind, Program
 
 Rule = Callable[[Call, Program, str], str | None]
@@ -25,11 +25,29 @@ def check(program: Program, npu: str) -> None:
         raise TargetError(message)
 
 
+def check_weights(weight_type: str, device: Device) -> None:
+    """A network's weights are of one type that the device computes with; another type, or another device.
+
+    Raises:
+        TargetError: with this rule.
+    """
+    if weight_type not in device.weight_types:
+        law = (check_weights.__doc__ or "").splitlines()[0]
+        known = ", ".join(device.weight_types)
+        raise TargetError(f"{device.name} takes weights of {known}, not of {weight_type}. {law}")
+
+
+def runs(program: Program, device: Device) -> bool:
+    """Does the device's NPU run a program as a whole? True without an NPU."""
+    return device.npu is None or not any(True for _ in broken(program, device.npu))
+
+
 def broken(program: Program, npu: str) -> Iterator[str]:
-    """A sentence for each call that an NPU leaves to the CPU, with the rule it breaks."""
-    family = npu.rpartition("-")[0]
+    """A sentence for each call that an NPU leaves to the CPU or refuses, with the rule it breaks."""
+    rockchip = RKNN.fullmatch(npu) is not None
+    rules, family = (ROCKCHIP_RULES, npu) if rockchip else (RULES, npu.rpartition("-")[0])
     for call in program.calls:
-        for rule in RULES.get(call.kind, ()):
+        for rule in rules.get(call.kind, ()):
             found = rule(call, program, family)
             if found:
                 law = (rule.__doc__ or "").splitlines()[0]
@@ -108,6 +126,26 @@ def resized(call: Call, program: Program, family: str) -> str | None:
     return None if fine else f"{call.kind} enlarges {_pair(factors)} times"
 
 
+def rockchip_stride(call: Call, program: Program, family: str) -> str | None:
+    """On an RV1106 a convolution's stride is at most 7; change the model's stride."""
+    return f"stride {_pair(call.stride)}" if max(call.stride) > 7 else None
+
+
+def rockchip_kernel(call: Call, program: Program, family: str) -> str | None:
+    """On an RV1106 a convolution's kernel has at most 16 rows and columns."""
+    return f"kernel {_pair(call.kernel)}" if max(call.kernel) > 16 else None
+
+
+def rockchip_transposed(call: Call, program: Program, family: str) -> str | None:
+    """On an RV1106 a transposed convolution's stride is at most 8; enlarge in two steps."""
+    return f"stride {_pair(call.stride)}" if max(call.stride) > 8 else None
+
+
+def rockchip_average(call: Call, program: Program, family: str) -> str | None:
+    """An RV1106 leaves averages over padded windows to its CPU; pool without padding."""
+    return f"avg_pool pads (top, left, bottom, right) = {call.pads}" if any(call.pads) else None
+
+
 def _follows_pad(call: Call, program: Program) -> bool:
     return any(other.kind == "pad" and other.output == call.inputs[0] for other in program.calls)
 
@@ -131,4 +169,11 @@ RULES: dict[CallKind, tuple[Rule, ...]] = {
     "transpose": (shuffled,),
     "resize_nearest": (resized,),
     "resize_linear": (resized,),
+}
+
+ROCKCHIP_RULES: dict[CallKind, tuple[Rule, ...]] = {
+    "conv": (rockchip_stride, rockchip_kernel),
+    "dw": (rockchip_stride, rockchip_kernel),
+    "transpose_conv": (rockchip_transposed, rockchip_kernel),
+    "avg_pool": (rockchip_average,),
 }

@@ -7,22 +7,19 @@ Read with version 5.2: `*_summary_*.csv` holds the network in one row, `*_per-la
 from __future__ import annotations
 
 import csv
-import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from search_spaces.errors import TargetError
+from targets import maker_program
 from targets.device import Device
-from targets.vendor import VendorCall, VendorEstimate
+from targets.vendor import Compiled, VendorCall, VendorEstimate
 
 CONFIG = "Arm/vela.ini"  # comes with Vela: Arm's system configurations and memory modes
-TIMEOUT_SECONDS = 300.0  # of one call; MobileNetV1 x1.0 takes one second
 INSTALL = "pip install ethos-u-vela"
-_ERROR = re.compile(r"[\w.]*(?:error|exception): .*|\w+: error: .*", re.IGNORECASE)
 
 
 def executable(device: Device) -> str:
@@ -43,51 +40,37 @@ def executable(device: Device) -> str:
     return found
 
 
-def estimate(tflite: bytes, device: Device, *, timeout_seconds: float = TIMEOUT_SECONDS) -> VendorEstimate:
-    """What Vela says of a `.tflite` file on the device's NPU. Its files lie in a temporary folder, and only meanwhile.
+def compiled(tflite: bytes, device: Device, *, timeout_seconds: float = maker_program.TIMEOUT_SECONDS) -> Compiled:
+    """A `.tflite` file as Vela compiles it for the device's NPU, and what Vela says of it.
+
+    Its files lie in a temporary folder, and only meanwhile.
 
     Raises:
         TargetError: Vela is not installed, fails, takes longer than `timeout_seconds`, or writes what is not known
-            here; or the device has no NPU.
+            here; or the device has no NPU that it compiles for.
     """
     if device.npu is None or device.npu_system_config is None or device.npu_memory_mode is None:
         raise TargetError(f"device {device.name!r} has no NPU that Vela compiles for")
     vela = executable(device)
+    version = _version(vela, Path(vela).stat().st_mtime_ns)
     with tempfile.TemporaryDirectory(prefix="vela-") as name:
         folder = Path(name)
         (folder / "model.tflite").write_bytes(tflite)
-        version = _run(vela, ["--version"], folder, timeout_seconds).strip()
         given = ["--accelerator-config", device.npu, "--config", CONFIG, "--system-config", device.npu_system_config]
         wanted = ["--memory-mode", device.npu_memory_mode, "--verbose-performance", "--output-dir", "out"]
-        _run(vela, ["model.tflite", *given, *wanted], folder, timeout_seconds)
-        return read(folder / "out", version)
+        command = [vela, "model.tflite", *given, *wanted]
+        maker_program.run(command, folder, name=vela, timeout_seconds=timeout_seconds)
+        found = read(folder / "out", version)
+        for file in (folder / "out").glob("*_vela.tflite"):
+            return Compiled(found, file.read_bytes())
+    raise TargetError(f"the files of Vela must be those of version 5, version {version} lacks *_vela.tflite; {INSTALL}")
 
 
-def _run(vela: str, arguments: list[str], folder: Path, timeout_seconds: float) -> str:
-    """Standard output of a call that went well. It goes to a file, since a pipe would outlive a killed process."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    out, err = folder / "stdout", folder / "stderr"
-    try:
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            code = subprocess.run(
-                [vela, *arguments],
-                cwd=folder, env=environment, timeout=timeout_seconds,
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, check=False,
-            ).returncode  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise TargetError(f"{vela} was stopped: it must answer within {timeout_seconds:g} s") from None
-    except OSError as error:
-        raise TargetError(f"{vela} cannot be run: {error.strerror}") from None
-    if code:
-        raise TargetError(f"{vela} failed: {first_error(err.read_text(errors='replace'), code)}")
-    return out.read_text(errors="replace")
-
-
-def first_error(text: str, code: int) -> str:
-    """The first line of what a failed program said that names an error, else its last line, else its exit code."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    named = (line for line in lines if _ERROR.match(line))
-    return next(named, lines[-1].strip() if lines else f"exit code {code}")
+@cache
+def _version(vela: str, modified_ns: int) -> str:
+    """What a Vela of that time calls itself; asked once, since it takes as long as compiling."""
+    with tempfile.TemporaryDirectory(prefix="vela-") as folder:
+        return maker_program.run([vela, "--version"], Path(folder), name=vela).strip()
 
 
 def read(folder: Path, version: str) -> VendorEstimate:
@@ -128,9 +111,9 @@ def _rows(folder: Path, pattern: str) -> list[dict[str, str]]:
 
 
 def _call(row: dict[str, str]) -> VendorCall:
-    return VendorCall(
-        row["Original Operator"], row["Target"] == "NPU", int(float(row["MAC Count"])), int(float(row["Op Cycles"]))
-    )
+    on_npu = row["Target"] == "NPU"
+    cycles = int(float(row["Op Cycles"])) if on_npu else None
+    return VendorCall(row["Original Operator"], on_npu, int(float(row["MAC Count"])), cycles)
 
 
 def _kib(text: str) -> int:

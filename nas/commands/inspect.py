@@ -67,8 +67,9 @@ def cost_command(
     all_targets: Annotated[
         bool, typer.Option("--all-targets", help="On every device instead: does it fit, and how fast is it.")
     ] = False,
-    tflite: Annotated[
-        Path | None, typer.Option(help="Its exported file: what an NPU's own estimator is given, where it has one.")
+    exported: Annotated[
+        Path | None,
+        typer.Option(help="What an NPU's own estimator is given instead: a run's model.tflite (rv1106: model.onnx)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +78,7 @@ def cost_command(
     from nas import listing
     from nas.listing import cost, vendor
 
-    if all_targets and (extra := f"--target {target}" if target else "--tflite" if tflite else ""):
+    if all_targets and (extra := f"--target {target}" if target else "--exported" if exported else ""):
         raise InputError(f"--all-targets is every device the engine brings, priced by it; leave {extra} out")
     devices = listing.all_devices() if all_targets else [listing.load_device(config.target)]
     graph, weights = listing.original_network(model, config.parsed_input_shape)
@@ -87,10 +88,10 @@ def cost_command(
         typer.echo(cost.matrix_text(graph, devices, config.runtime))
     elif as_json:
         record = cost.cost_record(graph, devices[0], config.runtime)
-        print_json(record | vendor.vendor_record(graph, weights, devices[0], tflite))
+        print_json(record | vendor.vendor_record(graph, weights, devices[0], exported))
     else:
         typer.echo(cost.cost_text(graph, devices[0], config.runtime))
-        if vendors := vendor.vendor_text(graph, weights, devices[0], config.runtime, tflite):
+        if vendors := vendor.vendor_text(graph, weights, devices[0], config.runtime, exported):
             typer.echo(f"\n{vendors}")
 
 

@@ -77,3 +77,16 @@ NETWORKS: dict[str, tuple[Graph, bool, bool]] = {
     "linear, a row twice": _resize((1, 2), "linear", True, False, side=(1, 16)),
 }
 """By name: the network, whether it breaks a rule of an Ethos-U55 or U65, and of a U85."""
+
+ROCKCHIP_NETWORKS: dict[str, tuple[Graph, bool]] = {
+    "stride 7": (_conv(36, False, stride=(7, 7))[0], False),
+    "stride 8": (_conv(36, False, stride=(8, 8))[0], True),
+    "depthwise of stride 8": (_conv(36, False, stride=(8, 8), groups=8)[0], True),
+    "kernel 16": (_conv(36, False, kernel=(16, 16))[0], False),
+    "kernel 17": (_conv(36, False, kernel=(17, 17))[0], True),
+    "transposed, stride 8": (_transposed(6, (8, 8), False)[0], False),
+    "transposed, stride 9": (_transposed(6, (9, 9), False)[0], True),
+    "average, padded": (_pool(20, "avg_pool", 3, 1, 1, False, False)[0], True),
+    "average of 16 x 16": (_pool(36, "avg_pool", 16, 1, 0, False, False)[0], False),
+}
+"""By name: the network, and whether it breaks a rule of an RV1106."""

@@ -7,11 +7,13 @@ import pytest
 from search_spaces.errors import TargetError
 from search_spaces.graph import Graph
 from targets import npu_support
+from targets.device import devices, load_device
 from targets.lower import lower
 from tests.targets.networks import mobilenet_v1
-from tests.targets.npu_networks import NETWORKS
+from tests.targets.npu_networks import NETWORKS, ROCKCHIP_NETWORKS
 from tests.toys import Sketch, every_kind, modern, toys
 
+TABLES = npu_support.RULES, npu_support.ROCKCHIP_RULES
 SMALL, LARGE = "ethos-u55-128", "ethos-u85-256"
 
 
@@ -19,7 +21,7 @@ def messages(graph: Graph, npu: str) -> list[str]:
     return list(npu_support.broken(lower(graph), npu))
 
 
-@pytest.mark.parametrize("npu", [SMALL, "ethos-u65-256", LARGE])
+@pytest.mark.parametrize("npu", [SMALL, "ethos-u65-256", LARGE, "rv1106"])
 def test_usual_networks_run_as_a_whole(npu: str) -> None:
     for graph in (mobilenet_v1(), every_kind()[0], modern()[0], *[toy[0] for toy in toys().values()]):
         assert messages(graph, npu) == []
@@ -29,6 +31,21 @@ def test_usual_networks_run_as_a_whole(npu: str) -> None:
 def test_each_rule_at_its_border(name: str) -> None:
     graph, small, large = NETWORKS[name]
     assert [bool(messages(graph, npu)) for npu in (SMALL, "ethos-u65-512", LARGE)] == [small, small, large]
+
+
+@pytest.mark.parametrize("name", ROCKCHIP_NETWORKS)
+def test_each_rule_of_an_rv1106_at_its_border(name: str) -> None:
+    graph, refused = ROCKCHIP_NETWORKS[name]
+    assert bool(messages(graph, "rv1106")) is refused
+
+
+def test_weights_of_another_type_are_refused_by_their_rule() -> None:
+    law = "A network's weights are of one type that the device computes with; another type, or another device."
+    with pytest.raises(TargetError) as caught:
+        npu_support.check_weights("int4", load_device("rv1106"))
+    assert str(caught.value) == f"rv1106 takes weights of int8, int16, not of int4. {law}"
+    for name in devices():
+        npu_support.check_weights("int8", load_device(name))
 
 
 def test_the_message_is_the_rule() -> None:
@@ -41,7 +58,7 @@ def test_the_message_is_the_rule() -> None:
 
 
 def test_every_rule_is_one_line() -> None:
-    for rule in {rule for rules in npu_support.RULES.values() for rule in rules}:
+    for rule in {rule for table in TABLES for rules in table.values() for rule in rules}:
         assert rule.__doc__
         assert rule.__doc__.splitlines()[0].endswith(".")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from nas import cli, inputs, wording
+from nas import cli, inputs, maker, wording
 from nas.config import RunConfig
 from nas.listing import vendor
 from search_spaces.errors import TargetError
@@ -18,6 +18,7 @@ from search_spaces.to_onnx import to_onnx
 from targets import npu_support, vela
 from targets.device import load_device
 from targets.lower import lower
+from targets.makers import VELA
 from targets.tflite_file import file_size
 from tests.targets.npu_networks import NETWORKS
 from tests.toys import chain, random_weights
@@ -41,6 +42,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "bin"
     home.mkdir()
     script = f'[ "$1" = --version ] && echo 5.2.0 && exit\ncp model.tflite {home}/seen; cp -r {RECORDED} out'
+    script += "; cp model.tflite out/model_vela.tflite"
     (home / "vela").write_text(f"#!/bin/sh\n{script}\n")
     (home / "vela").chmod(0o755)
     monkeypatch.setenv("PATH", str(home), prepend=":")
@@ -72,16 +74,16 @@ def test_the_record_holds_them_too(model: Path, fake: Path) -> None:
 def test_an_exported_file_is_passed_on_as_it_is(model: Path, fake: Path, tmp_path: Path) -> None:
     exported = tmp_path / "model.tflite"
     exported.write_bytes(bytes(range(256)) * 100)
-    result = cost(model, "--target", "ethos_u55_128", "--tflite", exported)
+    result = cost(model, "--target", "ethos_u55_128", "--exported", exported)
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert f"of {file_size(lower(GRAPH)):,} bytes; {exported} has 25,600" in result.stderr
     exported.write_bytes(exported.read_bytes()[: file_size(lower(GRAPH))])
     assert (
-        f"The weights are those of {exported}." in cost(model, "--target", "corstone300", "--tflite", exported).stdout
+        f"The weights are those of {exported}." in cost(model, "--target", "corstone300", "--exported", exported).stdout
     )
     assert fake.read_bytes() == exported.read_bytes()
-    result = cost(model, "--tflite", exported)
-    assert (result.exit_code, result.stderr.startswith("error: --tflite is for a target with an NPU")) == (2, True)
+    result = cost(model, "--exported", exported)
+    assert (result.exit_code, result.stderr.startswith("error: --exported is for a target with an NPU")) == (2, True)
 
 
 def test_a_missing_tool_is_one_line_after_our_bill(
@@ -95,7 +97,7 @@ def test_a_missing_tool_is_one_line_after_our_bill(
     assert result.stderr.count("\n") == 1
     assert "RAM peaks in call" in result.stdout
     assert cost(model, "--all-targets").exit_code == 0
-    assert "leave --tflite out" in cost(model, "--all-targets", "--tflite", model).stderr
+    assert "leave --exported out" in cost(model, "--all-targets", "--exported", model).stderr
 
 
 def test_a_failing_tool_is_one_line_with_the_rule_that_may_be_why(fake: Path, tmp_path: Path) -> None:
@@ -124,9 +126,9 @@ def test_what_an_npu_does_not_run_is_refused_before_training(tmp_path: Path) -> 
 def test_vela_leaves_to_the_cpu_what_the_rules_say(name: str, device) -> None:
     graph = NETWORKS[name][0]
     program = lower(graph)
-    content = vendor.int8_file(program, graph, random_weights(graph, 0))
+    content = maker.int8_file(program, graph, random_weights(graph, 0), VELA)
     try:
-        left = vela.estimate(content, device).on_cpu
+        left = vela.compiled(content, device).estimate.on_cpu
     except TargetError as error:  # what version 5.2 says of a padded convolution of stride 4
         assert "could not run on NPU" in str(error)  # noqa: PT017
         left = ("all",)
@@ -136,7 +138,7 @@ def test_vela_leaves_to_the_cpu_what_the_rules_say(name: str, device) -> None:
 @pytest.mark.skipif(not INSTALLED, reason="ethos-u-vela is not installed")
 def test_vela_itself_counts_the_same_work() -> None:
     text = vendor.vendor_text(GRAPH, WEIGHTS, M55, "tflm")
-    found = vela.estimate(vendor.int8_file(lower(GRAPH), GRAPH, WEIGHTS), M55)
+    found = vela.compiled(maker.int8_file(lower(GRAPH), GRAPH, WEIGHTS, VELA), M55).estimate
     assert sum(call.macs for call in found.calls if call.operator in ("Conv2D", "FullyConnected")) == GRAPH.macs
     assert found.latency_ms == pytest.approx(1e3 * found.cycles / found.clock_hz)
     assert f"Vela {found.version}" in text
