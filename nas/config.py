@@ -26,15 +26,16 @@ from nas.objectives import (
     parse_drop,
     parse_energy,
     parse_latency,
+    parse_objectives,
     parse_size,
 )
+from nas.strategies.options import Options, load_options
 from nas.tasks import Task, load_task
-from search_spaces.errors import InputError, TargetError
+from search_spaces.errors import InputError, LimitError, TargetError
 from search_spaces.preprocessing import Statistics, parse_normalize, parse_shape
 from targets.program import RUNTIMES, Runtime
 
 CONFIG_FILE = "config.toml"
-STRATEGIES = ("nsga2", "ladder", "random", "tpe")
 
 # Where and by how many hands a run is done; everything else defines what is found.
 _CIRCUMSTANCES = frozenset({"workers", "address", "out", "resume"})
@@ -54,13 +55,15 @@ class RunConfig:
         metric: one of the task's, or `package.module:function`; "" = the task's first.
         augment: one of `nas.data.augment.PRESETS`; "" = what suits the data.
         max_size, max_drop, max_ram, max_flash, max_latency, max_energy: limits with units; "" or "none" = no limit.
+        objectives: two to four of `nas.objectives.WRITTEN`, separated by commas; the smallest proven model by the first
+            of them that is not the drop is chosen.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.
         space: name or TOML file of the space declaration.
         budget: training time, "10m", or "2000steps".
         workers: processes that train, at least 1.
         address: a Ray cluster's address, "auto" for the one running here, "" = this machine.
-        strategy: one of `STRATEGIES`.
+        strategy: one of `nas.strategies.options.STRATEGIES`, or a TOML file of its options.
         seed: not negative; the same seed and step plan give the same front.
         out: the run folder.
         resume: go on with the ledger in `out`.
@@ -85,6 +88,7 @@ class RunConfig:
     max_flash: str = ""
     max_latency: str = ""
     max_energy: str = ""
+    objectives: str = "size,drop"
     target: str = "nrf52840"
     runtime: Runtime = "tflm"
     space: str = "mcu"
@@ -98,12 +102,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _ = self.limits, self.parsed_budget, self.parsed_input_shape, self.statistics, self.loaded_task
+        _ = self.options
+        if "drop" not in self.parsed_objectives and self.limits.drop is None:
+            raise LimitError("objectives without the drop need a limit on it: give --max-drop, or add drop")
         if self.normalize and self.task == "anomaly":
             raise InputError("normalize is not for task anomaly, whose error is against the input; normalize the data")
         if self.runtime not in RUNTIMES:
             raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
-        if self.strategy not in STRATEGIES:
-            raise InputError(f"strategy must be one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
         if self.augment and self.augment not in PRESETS:
             raise InputError(f"augment must be one of {', '.join(PRESETS)}, got {self.augment!r}")
         if self.workers < 1:
@@ -135,6 +140,16 @@ class RunConfig:
         )
 
     @property
+    def parsed_objectives(self) -> tuple[str, ...]:
+        """Names of what is minimised, in the order given."""
+        return parse_objectives(self.objectives)
+
+    @property
+    def options(self) -> Options:
+        """How the strategy goes about it."""
+        return load_options(self.strategy)
+
+    @property
     def parsed_budget(self) -> Budget:
         return parse_budget(self.budget)
 
@@ -162,6 +177,7 @@ class RunConfig:
             digests: SHA-256 of what the paths stood for (`model=..., data=...`), so that a changed file is noticed.
         """
         kept = {key: value for key, value in dataclasses.asdict(self).items() if key not in _CIRCUMSTANCES}
+        kept["strategy"] = dataclasses.asdict(self.options)
         text = json.dumps([kept, digests], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -25,7 +25,7 @@ from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
 from nas.runtime import Session, ending_of
 from nas.students.candidate import Student
-from nas.students.inherit import importance
+from nas.students.inherit import importance, inherit
 from nas.students.refit import Reference, refit
 from nas.tasks import Task
 from nas.training.distill import Distiller, Recipe
@@ -58,6 +58,7 @@ class Setup:
         folder: where checkpoints and scored files go; shared by all workers.
         cutoff: `time.time()` at which a finish must begin to cool down whatever its plan says; None without a clock.
         augment, seed: how the views were made that are too large to be kept.
+        refitted: inherited weights are solved by least squares; else they are cut out of the original's and no more.
     """
 
     space: SearchSpace
@@ -71,6 +72,7 @@ class Setup:
     cutoff: float | None = None
     augment: Preset = "none"
     seed: int = 0
+    refitted: bool = True
 
 
 @dataclass
@@ -129,13 +131,19 @@ class RealProblem:
         graph = self.space.apply(job.genome)
         if job.rung == 0:
             with phases("refit"):
-                weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
+                weights = self._inherited(job.genome)
             with phases("score"):
                 kl = self._look(graph, weights)
             return Evaluation(job, cost, kl=kl, seconds=phases.seconds)
         distiller = self._distiller(job, graph, phases)
         weights = self._train(job, distiller, phases)
         return self._score(job, cost, graph, weights, phases)
+
+    def _inherited(self, genome: Genome) -> dict[str, np.ndarray]:
+        """What a student begins with; layers in two parts are always solved."""
+        if self.setup.refitted or self.space.factors(genome):
+            return refit(self.space, genome, self.weights, self.reference, self.order)
+        return inherit(self.space, genome, self.weights, self.order)
 
     def _look(self, graph: Graph, weights: Weights) -> float:
         """Distance of an untrained student to the original's logits on a few search_val images."""
@@ -150,7 +158,7 @@ class RealProblem:
             state = checkpoints.load(self.setup.folder.checkpoint(job.origin))
             return Distiller.resume(graph, state, views, self.setup.recipe, seed=job.seed)
         with phases("refit"):
-            weights = refit(self.space, job.genome, self.weights, self.reference, self.order)
+            weights = self._inherited(job.genome)
             student = Student(graph, weights, ending=self.task.ending)
             student.add_norm(self.reference.at(graph.input_shape).images)
         return Distiller(student, views, self.setup.recipe, seed=job.seed)

@@ -13,18 +13,21 @@ from nas import atomic, judge, pareto
 from nas.artefacts import RunFolder
 from nas.evaluation import Evaluation, Job
 from nas.judge import Judge
-from nas.objectives import Limits, objective_vector, reference_point, violation
+from nas.objectives import OBJECTIVES, Limits, objective_vector, reference_point, value_of, violation
 from nas.result import ArchiveRow, Point
 from nas.runtime import Session, ending_of
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace
+from targets.cost import Cost
 
 MOST = 24
 """So many candidates are scored on final_val at most, the best by search_val first."""
 
 
-def contenders(evaluations: Iterable[Evaluation], finish_rung: int) -> list[Evaluation]:
+def contenders(
+    evaluations: Iterable[Evaluation], finish_rung: int, names: tuple[str, ...] = OBJECTIVES
+) -> list[Evaluation]:
     """Who is scored on final_val: each genome's furthest training; finishes, then by non-dominated rank."""
     furthest: dict[Genome, Evaluation] = {}
     for evaluation in evaluations:
@@ -36,7 +39,7 @@ def contenders(evaluations: Iterable[Evaluation], finish_rung: int) -> list[Eval
     found = list(furthest.values())
     if not found:
         return []
-    rank = pareto.ranks(np.array([[e.cost.size_bytes, e.drop] for e in found], dtype=float))  # type: ignore[union-attr]
+    rank = pareto.ranks(np.array([_plain(e.cost, e.drop, names) for e in found]))  # type: ignore[arg-type]
     keyed = sorted(zip(found, rank, strict=True), key=lambda p: (p[0].job.rung < finish_rung, p[1], p[0].job.id))
     return [evaluation for evaluation, _ in keyed[:MOST]]
 
@@ -118,14 +121,22 @@ def score(
     return points
 
 
-def mark_front(points: list[Point]) -> list[Point]:
-    """The same points, those on the front of (size, final_val drop) within the limits marked."""
+def mark_front(points: list[Point], names: tuple[str, ...] = OBJECTIVES) -> list[Point]:
+    """The same points, those on the front within the limits marked, and its knee; drops are those on final_val."""
     inside = [k for k, point in enumerate(points) if point.within_limits]
     if not inside:
         return points
-    vectors = np.array([[points[k].cost.size_bytes, points[k].val_drop] for k in inside], dtype=float)
-    chosen = {inside[k] for k in pareto.front(vectors)}
-    return [replace(point, on_front=k in chosen) for k, point in enumerate(points)]
+    vectors = np.array([_plain(points[k].cost, points[k].val_drop, names) for k in inside])
+    chosen = [inside[k] for k in pareto.front(vectors)]
+    axes = np.array([objective_vector(points[k].cost, points[k].val_drop, names) for k in chosen])
+    bend = pareto.knee(axes)
+    knee = None if bend is None else chosen[bend]
+    return [replace(point, on_front=k in chosen, knee=k == knee) for k, point in enumerate(points)]
+
+
+def _plain(cost: Cost, drop: float, names: tuple[str, ...]) -> list[float]:
+    """The objectives in plain units: a drop below zero still counts."""
+    return [value_of(name, cost, drop) for name in names]
 
 
 def score_test(
@@ -161,11 +172,12 @@ def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> Non
     atomic.write_text(home / "genome.json", json.dumps(content, indent=1) + "\n")
 
 
-def hypervolume(points: Iterable[Point], limits: Limits, original_size: float) -> float:
-    """Area dominated in (log2 size_bytes, drop on final_val) below the limits, by the points within them."""
-    reference = reference_point(limits, unlimited={"size_bytes": original_size, "drop": 5.0})
-    vectors = [objective_vector(p.cost, p.val_drop) for p in points if p.within_limits]
-    return pareto.hypervolume(np.array(vectors), reference) if vectors else 0.0
+def hypervolume(
+    found: Iterable[tuple[Cost, float]], limits: Limits, original: Cost, names: tuple[str, ...] = OBJECTIVES
+) -> float:
+    """What prices and drops dominate below the limits, see `reference_point`."""
+    vectors = [objective_vector(cost, drop, names) for cost, drop in found]
+    return pareto.hypervolume(np.array(vectors), reference_point(limits, names, original)) if vectors else 0.0
 
 
 def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[ArchiveRow, ...]:
@@ -175,9 +187,10 @@ def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[Arc
             e.job.genome.key,
             e.job.rung,
             e.job.steps,
-            e.cost.size_bytes if e.cost else None,
+            e.cost,
             e.accuracy,
             e.drop,
+            e.kl,
             e.status,
             e.job.genome in ladder,
         )

@@ -19,7 +19,7 @@ from nas.data.dataset import DataSet, load_data
 from nas.data.pictures import Told
 from nas.data.scratch import Scratch
 from nas.functions import FUNCTION
-from nas.objectives import Limits, violation
+from nas.objectives import ANYWHERE, Limits, violation
 from search_spaces.declare import load_declaration
 from search_spaces.errors import DataError, LimitError, ModelError, NothingFits
 from search_spaces.from_onnx import load_model, read_model
@@ -130,6 +130,7 @@ def read(
     """
     device = load_device(config.target)
     limits = with_device(config.limits, device)
+    check_objectives(config.parsed_objectives, device)
     declaration = load_declaration(config.space)
     spec: sources.Spec = data if data is not None else config.data
     exported = None
@@ -179,6 +180,17 @@ def with_device(limits: Limits, device: Device) -> Limits:
     own = {name: getattr(device, name) for name in ("flash_bytes", "ram_bytes") if name in device.priced}
     tighter = {name: min(getattr(limits, name) or has, has) for name, has in own.items() if has is not None}
     return replace(limits, **tighter)
+
+
+def check_objectives(names: tuple[str, ...], device: Device) -> None:
+    """
+    Raises:
+        LimitError: one cannot be known for the device.
+    """
+    for name in names:
+        if name not in (*device.priced, *ANYWHERE):
+            law = f"{name} cannot be an objective: it is not known for target {device.name!r}"
+            raise LimitError(f"{law}; leave it out or name another target (nas targets)")
 
 
 def cut(whole: SearchSpace, device: Device, runtime: Runtime, limits: Limits) -> SearchSpace:

@@ -58,11 +58,15 @@ def verdict(drop: float, upper95: float, max_drop: float | None) -> Verdict:
     return "likely" if drop <= max_drop else "not"
 
 
-def choose(points: Iterable[Point]) -> Point | None:
-    """The smallest proven point within the limits, else the smallest likely one, else None."""
+def choose(points: Iterable[Point], resource: str = "size_bytes") -> Point | None:
+    """The smallest proven point within the limits, else the smallest likely one, else None.
+
+    Args:
+        resource: by which field of `Cost` it is the smallest.
+    """
     inside = [point for point in points if point.within_limits]
     for wanted in ("proven", "likely"):
         found = [point for point in inside if point.verdict == wanted]
         if found:
-            return min(found, key=lambda point: (point.cost.size_bytes, point.val_drop, point.id))
+            return min(found, key=lambda point: (getattr(point.cost, resource), point.val_drop, point.id))
     return None

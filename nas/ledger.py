@@ -1,9 +1,9 @@
 """The run's memory: an append-only file of JSON lines, `ledger.jsonl`, written by one process.
 
 Every line is one object with an `"entry"` that says what it is: `run` first (format, fingerprint and facts of the run),
-then `loop` (a start of the loop), `plan`, `evaluation`, `final` and whatever else the run wants to remember. A line is
-on the disk when `append` returns, so a kill loses only what was still being worked on. What a kill tears is the last
-line, and that is cut off when the ledger is next opened.
+then `loop` (a start of the loop), `plan`, `evaluation` (with the `time` at which it arrived), `final` and whatever else
+the run wants to remember. A line is on the disk when `append` returns, so a kill loses only what was still being worked
+on. What a kill tears is the last line, and that is cut off when the ledger is next opened.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def evaluation_of(entry: Entry) -> Evaluation:
         RunFolderError: it cannot be read back.
     """
     try:
-        return Evaluation.from_json({name: value for name, value in entry.items() if name != "entry"})
+        return Evaluation.from_json({name: value for name, value in entry.items() if name not in ("entry", "time")})
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"the ledger holds an evaluation of another version: {error}; start a new run") from error
 

@@ -172,6 +172,55 @@ def binding(cost: Cost, limits: Limits, drop: float | None = None) -> str:
 OBJECTIVES: tuple[str, ...] = ("size_bytes", "drop")
 """What is minimised unless told otherwise."""
 
+WRITTEN = {
+    "drop": "drop",
+    "size": "size_bytes",
+    "flash": "flash_bytes",
+    "ram": "ram_bytes",
+    "latency": "latency_ms",
+    "energy": "energy_uj",
+    "macs": "macs",
+}
+"""An objective as a user writes it, and its name: `drop` or a field of `Cost`."""
+
+ANYWHERE = frozenset({"drop", "size_bytes", "macs"})
+"""Known whatever the device."""
+
+OPEN_DROP = 5.0
+"""Where hypervolume ends on the axis of the drop if nothing limits it, in points."""
+
+
+def parse_objectives(text: str) -> tuple[str, ...]:
+    """`size,drop` or `size,ram,drop` as names, in the order given.
+
+    Raises:
+        LimitError: an unknown name, one twice, fewer than two or more than four.
+    """
+    words = [word.strip().lower() for word in text.split(",")]
+    for word in words:
+        if word not in WRITTEN:
+            raise LimitError(f"objectives are two to four of {', '.join(WRITTEN)}; got {word!r} in {text!r}")
+    if not 2 <= len(words) <= 4 or len(set(words)) < len(words):
+        raise LimitError(f"objectives are two to four different ones of {', '.join(WRITTEN)}; got {text!r}")
+    return tuple(WRITTEN[word] for word in words)
+
+
+def resources(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The objectives that are fields of `Cost`; of the first one a small value decides what is chosen."""
+    return tuple(name for name in names if name != "drop")
+
+
+def value_of(name: str, cost: Cost, drop: float) -> float:
+    """An objective in plain units.
+
+    Raises:
+        LimitError: it is unknown for this cost.
+    """
+    value = drop if name == "drop" else getattr(cost, name)
+    if value is None:
+        raise LimitError(f"{name} cannot be minimised: it is not known for target {cost.target!r}")
+    return float(value)
+
 
 def _scaled(name: str, value: float) -> float:
     """On the axis hypervolume is measured on: a drop is clipped at 0, everything else is a power of two."""
@@ -184,28 +233,20 @@ def objective_vector(cost: Cost, drop: float, names: tuple[str, ...] = OBJECTIVE
     Raises:
         LimitError: an objective is unknown for this cost.
     """
-    values = {name: drop if name == "drop" else getattr(cost, name) for name in names}
-    for name, value in values.items():
-        if value is None:
-            raise LimitError(f"{name} cannot be minimised: it is not known for target {cost.target!r}")
-    return np.array([_scaled(name, value) for name, value in values.items()])
+    return np.array([_scaled(name, value_of(name, cost, drop)) for name in names])
 
 
-def reference_point(
-    limits: Limits, names: tuple[str, ...] = OBJECTIVES, *, unlimited: Mapping[str, float] | None = None
-) -> np.ndarray:
-    """The corner hypervolume is measured to: the limits, on the axes of `objective_vector`.
+def reference_point(limits: Limits, names: tuple[str, ...], original: Cost) -> np.ndarray:
+    """The corner hypervolume is measured to, on the axes of `objective_vector`: fixed before the run begins.
 
     Args:
-        limits: the run's limits.
+        limits: those in force, the device's own flash and RAM among them.
         names: the objectives.
-        unlimited: values, in plain units, for objectives without a limit, such as the original's size.
+        original: stands in where an objective has no limit: no network of the space is to need more than it. A drop
+            without a limit ends at `OPEN_DROP`.
 
     Raises:
-        LimitError: an objective has neither.
+        LimitError: an objective has no limit and is unknown for the device.
     """
-    values = {**(unlimited or {}), **limits.active}
-    for name in names:
-        if name not in values:
-            raise LimitError(f"hypervolume needs a limit for {name}")
-    return np.array([_scaled(name, values[name]) for name in names])
+    active = limits.active
+    return np.array([_scaled(n, active[n] if n in active else value_of(n, original, OPEN_DROP)) for n in names])

@@ -1,11 +1,13 @@
-"""Who is better than whom: ranks, fronts and hypervolume on arrays of shape points x objectives.
+"""Who is better than whom: ranks, fronts, knees and hypervolume on arrays of shape points x objectives.
 
 Lower is better everywhere. Equal points do not dominate each other. Infinity is allowed and is the worst; NaN is
 refused, since it compares false with everything and would never be dominated. No function draws random numbers.
+The only module that imports moocore.
 """
 
 from __future__ import annotations
 
+import moocore
 import numpy as np
 
 
@@ -52,13 +54,10 @@ def ranks(points: np.ndarray) -> np.ndarray:
 
 
 def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
-    """Volume between the front of `points` and the corner `reference`, which every counted point must dominate.
-
-    Exact. A sweep for two objectives; above that, slices along the last objective, each measured by the same function
-    one dimension lower: fine for the few dozen points and the two to four objectives of a run.
+    """Volume between the front of `points` and the corner `reference`, which every counted point must dominate; exact.
 
     Args:
-        points: points x objectives; points that are not below the reference everywhere add nothing.
+        points: points x two or more objectives; points that are not below the reference everywhere add nothing.
         reference: (objectives,), finite.
 
     Raises:
@@ -68,22 +67,27 @@ def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
     if reference.shape != points.shape[1:] or not np.isfinite(reference).all():
         raise ValueError(f"the reference must be {points.shape[1]} finite numbers, got {reference}")
     inside = points[(points < reference).all(axis=1)]
-    return _volume(inside[front(inside)], reference)
+    return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
 
 
-def _volume(points: np.ndarray, reference: np.ndarray) -> float:
-    """Hypervolume of points that all lie below the reference; dominated ones among them do no harm."""
-    if not len(points):
-        return 0.0
-    if points.shape[1] == 1:
-        return float(reference[0] - points.min())
-    points = points[np.argsort(points[:, -1], kind="stable")]
-    floors, ceilings = points[:, -1], np.append(points[1:, -1], reference[-1])
-    if points.shape[1] == 2:  # the sweep: a slab is as wide as the best first objective seen so far allows
-        widths = reference[0] - np.minimum.accumulate(points[:, 0])
-        return float(widths @ (ceilings - floors))
-    return sum(
-        _volume(points[: i + 1, :-1], reference[:-1]) * float(ceilings[i] - floors[i])
-        for i in range(len(points))
-        if ceilings[i] > floors[i]
-    )
+def knee(points: np.ndarray) -> int | None:
+    """The index of the front's knee: the point furthest below the plane through the ends of its axes.
+
+    Each axis is stretched to 0 at its best and 1 at its worst; the plane is where the coordinates add up to 1, for two
+    objectives the chord between the two ends of the front. What bends away from the corner has no knee.
+
+    Reference: Das 1999, https://doi.org/10.1007/BF01195985.
+
+    Args:
+        points: a front, points x objectives, finite.
+    """
+    points = _checked(points)
+    if len(points) < 3:
+        return None
+    low, high = points.min(axis=0), points.max(axis=0)
+    spread = high > low
+    if spread.sum() < 2:
+        return None
+    below = 1 - ((points - low)[:, spread] / (high - low)[spread]).sum(axis=1)
+    furthest = int(below.argmax())
+    return furthest if below[furthest] > 1e-9 else None

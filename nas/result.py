@@ -11,11 +11,12 @@ import dataclasses
 import json
 import math
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from nas.objectives import Limits
+from nas.objectives import OBJECTIVES, Limits, resources
 from search_spaces.errors import RunFolderError
 from targets.cost import CallBill, Cost
 
@@ -66,9 +67,10 @@ class Point:
         verdict: `proven` if that bound is within the drop limit, `likely` if only the point estimate is, else `not`.
         test_accuracy, test_drop: of the exported file, scored once at the end, where it was; they choose nothing.
         onnx, tflite: paths relative to the run folder.
-        on_front: no other point within the limits is at least as small and as accurate, and better in one.
+        on_front: no other point within the limits is at least as good in every objective, and better in one.
         within_limits: within every limit that was set, the drop's point estimate included.
         is_ladder: a uniform-width copy of the original, the control.
+        knee: on the front, where it bends most (`pareto.knee`).
     """
 
     id: str
@@ -88,6 +90,7 @@ class Point:
     on_front: bool
     within_limits: bool
     is_ladder: bool = False
+    knee: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,16 @@ class ArchiveRow:
 
     Attributes:
         status: `ok`, `infeasible` (over a limit, never trained) or `failed`.
-        size_bytes, accuracy, drop: None where the evaluation did not get so far.
+        cost, accuracy, drop, kl: None where the evaluation did not get so far; `kl` as in `Evaluation`.
     """
 
     id: str
     rung: int
     steps: int
-    size_bytes: int | None
+    cost: Cost | None
     accuracy: float | None
     drop: float | None
+    kl: float | None
     status: str
     is_ladder: bool = False
 
@@ -120,10 +124,12 @@ class RunResult:
         target, runtime: the device and the runtime that all costs are for.
         limits: what was asked; `limits.drop` in points, None = no limit.
         points: finished networks, in any order.
-        chosen: id of the smallest `proven` point, else of the smallest `likely` one, else None.
+        chosen: id of the smallest `proven` point by the first resource of the objectives, else of the smallest
+            `likely` one, else None.
         archive: every evaluation of the search.
         bill: the kernel calls of the chosen point, in execution order; empty without one.
-        hypervolume: area in (log2 size_bytes, drop) below the limits, drop clipped at 0; higher is better.
+        hypervolume: of the objectives below the limits, all but the drop as log2, drop clipped at 0; higher is better.
+            Where an objective has no limit, the original's value is the limit (5 points of drop).
         binding: one sentence, which limit stops the network from being smaller or better.
         seconds: `total`, `search` (the loop) and `overhead` by the wall clock; `train` and `quantize` are sums over
             the workers.
@@ -133,6 +139,7 @@ class RunResult:
         latency_band_percent, energy_band_percent, energy_band_factor: bands of those estimates, from the device
             (`targets.device.Device`); None where the device has none.
         notes: warnings and remarks for the reader, one sentence each.
+        objectives: what was minimised, by name.
     """
 
     original: Original
@@ -160,6 +167,7 @@ class RunResult:
     energy_band_percent: float | None = None
     energy_band_factor: float | None = None
     notes: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = OBJECTIVES
 
     def __post_init__(self) -> None:
         ids = [point.id for point in self.points]
@@ -169,14 +177,22 @@ class RunResult:
             raise ValueError(f"chosen must be one of the points {ids}, got {self.chosen!r}")
 
     @property
+    def resource(self) -> str:
+        """The first of the objectives that is no drop: "smallest" is by it."""
+        return resources(self.objectives)[0]
+
+    @property
     def front(self) -> tuple[Point, ...]:
         """The points of the Pareto front, smallest first."""
-        return tuple(sorted((p for p in self.points if p.on_front), key=lambda p: (p.cost.size_bytes, p.val_drop)))
+        return self._by_size(p for p in self.points if p.on_front)
 
     @property
     def ladder(self) -> tuple[Point, ...]:
         """The finished uniform-width copies of the original, smallest first."""
-        return tuple(sorted((p for p in self.points if p.is_ladder), key=lambda p: p.cost.size_bytes))
+        return self._by_size(p for p in self.points if p.is_ladder)
+
+    def _by_size(self, points: Iterable[Point]) -> tuple[Point, ...]:
+        return tuple(sorted(points, key=lambda p: (getattr(p.cost, self.resource), p.val_drop)))
 
     @property
     def chosen_point(self) -> Point | None:

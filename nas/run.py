@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, judge, manifest, material, pareto, study, timing, wording
+from nas import atomic, baseline, finale, inputs, judge, manifest, material, study, timing, wording
 from nas.artefacts import RunFolder
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
@@ -20,7 +20,7 @@ from nas.evaluation import Evaluation
 from nas.inputs import Inputs
 from nas.judge import Judge
 from nas.ledger import LEDGER_FILE, Entry, Ledger
-from nas.objectives import objective_vector, reference_point, violation
+from nas.objectives import resources, violation
 from nas.pacing import Pacer
 from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
@@ -29,6 +29,7 @@ from nas.report import page
 from nas.result import Front, Original, Point, RunResult
 from nas.runtime import Session
 from nas.strategies.build import build_strategy
+from nas.strategies.candidate import Candidate
 from nas.strategies.staged import Staged
 from nas.study import Event
 from nas.version import VERSION
@@ -167,11 +168,13 @@ class _Run:
                 return plan_of(entry)
         budget = self.config.parsed_budget
         if budget.steps is not None:
-            plan = step_plan(budget.steps, self.config.workers)
+            plan = self.config.options.planned(step_plan(budget.steps, self.config.workers))
         else:
             prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed)
             left = max(1.0, self._deadline() - time.time() - (6.0 if self.cluster else 0.0))
-            plan = seconds_plan(left * self.config.workers * 0.97, self.config.workers, look, prices, shortest=shortest)
+            worker_seconds = left * self.config.workers * 0.97
+            made = seconds_plan(worker_seconds, self.config.workers, look, prices, shortest=shortest)
+            plan = self.config.options.planned(made)
         self.ledger.append("plan", plan.to_json())
         return plan
 
@@ -204,6 +207,7 @@ class _Run:
             None if deadline == float("inf") else deadline,
             found.augment,
             self.config.seed,
+            self.config.options.refitted,
         )
 
     def _workers(self, setup: Setup, arrays: dict[str, np.ndarray]) -> Workers:
@@ -238,27 +242,32 @@ class _Run:
         """Where the search stands, for the live view; judged on search_val."""
         limits = self.inputs.limits
         trained = [c for c in strategy.candidates.values() if c.trained_rung]
-        best, best_drop = None, None
+        best: Candidate | None = None
+        best_drop = None
         points = []
         for candidate in trained:
             drop = candidate.evaluations[candidate.trained_rung].drop
             assert drop is not None
             if limits.drop is None or drop <= limits.drop:
                 points.append((candidate.cost, drop))
-                if best is None or candidate.size < best:
-                    best, best_drop = candidate.size, drop
+                if best is None or candidate.size < best.size:
+                    best, best_drop = candidate, drop
         self.view.update(
             Snapshot(
                 phase=strategy.phase,
                 evaluations=sum(len(c.evaluations) for c in strategy.candidates.values()),
                 under_way=len(strategy.in_flight),
-                best_size_bytes=None if best is None else int(best),
+                best_size_bytes=None if best is None else best.cost.size_bytes,
                 best_drop=best_drop,
-                hypervolume=search_hypervolume(points, self.inputs) if points else None,
+                hypervolume=self._hypervolume(points) if points else None,
                 share=strategy.spent / strategy.plan.total,
                 seconds_left=None if deadline == float("inf") else max(0.0, deadline - time.time()),
             )
         )
+
+    def _hypervolume(self, found: list[tuple[Cost, float]]) -> float:
+        original = estimate(self.inputs.graph, self.inputs.device, self.config.runtime)
+        return finale.hypervolume(found, self.inputs.limits, original, self.config.parsed_objectives)
 
     # -- after the loop -----------------------------------------------------------------------------------------
 
@@ -269,7 +278,8 @@ class _Run:
         threads = os.cpu_count() or 1
         evaluations = self.ledger.evaluations
         ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
-        candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1)
+        names = self.config.parsed_objectives
+        candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1, names)
         final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
         steps = finale.trained_steps(evaluations)
         top = len(strategy.plan.rungs)
@@ -277,8 +287,8 @@ class _Run:
             candidates, found.space, final, limits, self.folder, ladder, steps, threads=threads,
             until=self._scoring_deadline(), finish_rung=top + 1,
         )  # fmt: skip
-        points = finale.mark_front(points)
-        chosen = judge.choose(points)
+        points = finale.mark_front(points, names)
+        chosen = judge.choose(points, resources(names)[0])
         jobs = {e.job.genome.key: e.job for e in candidates}
         # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
@@ -341,7 +351,7 @@ class _Run:
             chosen=picked.id if picked else None,
             archive=finale.archive(evaluations, ladder),
             bill=lines,
-            hypervolume=finale.hypervolume(points, found.limits, original_cost.size_bytes),
+            hypervolume=self._hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits]),
             binding=binding_sentence(picked, points, found, evaluations),
             seconds={
                 "total": wall,
@@ -360,23 +370,13 @@ class _Run:
                 *baseline.doubts(accuracy, found.data.task, found.data.outputs),
                 *wording.cautions(found.device),
             ),
+            objectives=self.config.parsed_objectives,
         )
 
 
 def plan_of(entry: Entry) -> Plan:
     """The plan that a ledger entry holds."""
     return Plan.from_json({name: value for name, value in entry.items() if name != "entry"})
-
-
-def search_hypervolume(points: list[tuple[Cost, float]], inputs: Inputs) -> float:
-    """Area below the limits that candidates dominate by their search_val drops."""
-    original = estimate(inputs.graph, inputs.device).size_bytes
-    reference = reference_point(inputs.limits, unlimited={"size_bytes": original, "drop": 5.0})
-    return (
-        pareto.hypervolume(np.array([objective_vector(cost, drop) for cost, drop in points]), reference)
-        if points
-        else 0.0
-    )
 
 
 def binding_sentence(

@@ -25,9 +25,12 @@ SLOPE_WEIGHT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A network's size and its int8 drop on search_val, in points."""
+    """A network's size and its int8 drop on search_val, in points.
 
-    size_bytes: float
+    Its size is what is to be small: bytes of the file, or another resource of it in that resource's unit.
+    """
+
+    size: float
     drop: float
 
 
@@ -39,15 +42,15 @@ class Curve:
     """
 
     def __init__(self, points: Sequence[Measured]) -> None:
-        ordered = sorted(points, key=lambda p: p.size_bytes)
-        self.sizes = np.log2([p.size_bytes for p in ordered])
+        ordered = sorted(points, key=lambda p: p.size)
+        self.sizes = np.log2([p.size for p in ordered])
         drops = np.maximum([p.drop for p in ordered], 0.05)
         # Noise can make a larger network look worse; the running minimum from the small end keeps the curve monotone.
         self.drops = np.log2(np.minimum.accumulate(drops))
 
-    def at(self, size_bytes: float) -> float:
+    def at(self, size: float) -> float:
         """Drop in points; beyond the ends the outermost slope goes on, at most 2 octaves of drop per octave of size."""
-        x = float(np.log2(size_bytes))
+        x = float(np.log2(size))
         if len(self.sizes) == 1:
             return float(2.0 ** (self.drops[0] - (x - self.sizes[0])))
         k = int(np.clip(np.searchsorted(self.sizes, x), 1, len(self.sizes) - 1))
@@ -56,16 +59,16 @@ class Curve:
         return float(2.0 ** (self.drops[k - 1] + slope * (x - self.sizes[k - 1])))
 
 
-def expected_drop(size_bytes: float, scouts: Curve, finished: Sequence[Measured]) -> float:
+def expected_drop(size: float, scouts: Curve, finished: Sequence[Measured]) -> float:
     """Drop that a full training is expected to leave at that size.
 
     The scouts' curve gives the shape. Its level is the mean log ratio of finishes to scouts, near sizes counting more.
     """
-    base = np.log2(scouts.at(size_bytes))
+    base = np.log2(scouts.at(size))
     if not finished:
         return float(2.0 ** (base + np.log2(PRIOR_RATIO)))
-    ratios = np.array([np.log2(max(f.drop, 0.05)) - np.log2(scouts.at(f.size_bytes)) for f in finished])
-    distance = np.array([abs(np.log2(f.size_bytes / size_bytes)) for f in finished])
+    ratios = np.array([np.log2(max(f.drop, 0.05)) - np.log2(scouts.at(f.size)) for f in finished])
+    distance = np.array([abs(np.log2(f.size / size)) for f in finished])
     weights = np.exp2(-SLOPE_WEIGHT * distance)
     return float(2.0 ** (base + ratios @ weights / weights.sum()))
 
@@ -80,7 +83,7 @@ def expected_finish(scout: Measured, finished: Sequence[tuple[Measured, Measured
     if not finished:
         return FOUND_RATIO * scout.drop
     ratios = np.array([np.log2(max(full.drop, 0.05)) - np.log2(max(short.drop, 0.05)) for short, full in finished])
-    distance = np.array([abs(np.log2(short.size_bytes / scout.size_bytes)) for short, _ in finished])
+    distance = np.array([abs(np.log2(short.size / scout.size)) for short, _ in finished])
     weights = np.exp2(-SLOPE_WEIGHT * distance)
     return float(max(scout.drop, 0.05) * 2.0 ** (ratios @ weights / weights.sum()))
 
@@ -88,7 +91,7 @@ def expected_finish(scout: Measured, finished: Sequence[tuple[Measured, Measured
 def smallest_within(
     aim: float, low: float, high: float, scouts: Curve, finished: Sequence[Measured], *, steps: int = 64
 ) -> float:
-    """The smallest size from `low` to `high` bytes whose expected drop is at most `aim`; `high` if none is."""
+    """The smallest size from `low` to `high` whose expected drop is at most `aim`; `high` if none is."""
     for size in np.geomspace(low, high, steps):
         if expected_drop(float(size), scouts, finished) <= aim:
             return float(size)

@@ -7,6 +7,7 @@ first. A strategy therefore may depend on nothing but its seed, what it was told
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def _loop(
         if evaluation is None:
             on_event(Event("waiting"))
             continue
-        ledger.append("evaluation", evaluation.to_json())
+        ledger.append("evaluation", evaluation.to_json() | {"time": time.time()})
         strategy.tell(evaluation)
         waits = False
         on_event(Event("evaluated", evaluation.job, evaluation))

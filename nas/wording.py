@@ -24,6 +24,7 @@ MEANING = {
     "flash_bytes": "flash",
     "latency_ms": "latency",
     "energy_uj": "energy",
+    "macs": "MACs",
 }
 
 
@@ -154,9 +155,15 @@ def times_smaller(before: float, after: float) -> str:
 
 
 def quantity(name: str, value: float | None) -> str:
-    """A limited quantity in its unit, by its name in `Limits`."""
-    write = {"drop": points, "latency_ms": milliseconds, "energy_uj": energy}.get(name, size)
+    """A limited or minimised quantity in its unit, by its name in `Limits` or `Cost`."""
+    write = {"drop": points, "latency_ms": milliseconds, "energy_uj": energy, "macs": count}.get(name, size)
     return write(value)
+
+
+def listed(names: Sequence[str]) -> str:
+    """`size and accuracy drop`; `size, RAM and accuracy drop`."""
+    *first, last = [MEANING[name] for name in names]
+    return f"{', '.join(first)} and {last}"
 
 
 def usage(cost: Cost, limits: Limits, drop: float | None = None) -> list[tuple[str, float, float, float]]:

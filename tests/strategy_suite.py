@@ -14,7 +14,8 @@ from nas.evaluation import Evaluation, Job
 from nas.objectives import Limits, violation
 from nas.plan import Plan
 from nas.strategies.bayes import TpeProposer
-from nas.strategies.evolution import EvolutionProposer
+from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
+from nas.strategies.options import Options
 from nas.strategies.proposers import Proposer, RandomProposer
 from nas.strategies.staged import Staged
 from search_spaces.declare import load_declaration
@@ -25,7 +26,6 @@ from targets.device import load_device
 from targets.pricing import Pricer
 from tests.toys import depthwise
 
-STRATEGIES = ("nsga2", "ladder", "random", "tpe")
 LIMITS = Limits(size_bytes=6000, drop=4.0)
 AIM = 3.0
 PLAN = Plan("steps", 1000.0, 1, look=4.0, per_op=0.0, per_mac=0.0, rungs=(5, 10), scouts=3, search_share=0.2)
@@ -53,19 +53,37 @@ def _evolution(seeds: list[Genome], *, seed: int) -> Proposer:
     return EvolutionProposer(toy_space(), seeds=seeds, population=6, seed=seed)
 
 
+def _generational(seeds: list[Genome], *, seed: int) -> Proposer:
+    return GenerationalProposer(toy_space(), seeds=seeds, population=6, seed=seed)
+
+
 def _random(seeds: list[Genome], *, seed: int) -> Proposer:
     return RandomProposer(toy_space(), seed=seed)
 
 
-def _tpe(seeds: list[Genome], *, seed: int) -> Proposer:
-    return TpeProposer(toy_space(), seed=seed)
+def _tpe(seeds: list[Genome], *, seed: int, objectives: int) -> Proposer:
+    return TpeProposer(toy_space(), seed=seed, objectives=objectives)
 
 
-def build(name: str, *, seed: int = 0, plan: Plan = PLAN, limits: Limits = LIMITS) -> Staged:
+def build(
+    name: str,
+    *,
+    seed: int = 0,
+    plan: Plan = PLAN,
+    limits: Limits = LIMITS,
+    options: Options = Options(),  # noqa: B008  # frozen
+    resources: tuple[str, ...] = ("size_bytes",),
+) -> Staged:
     """A strategy at its very beginning."""
-    make = {"nsga2": _evolution, "random": _random, "tpe": _tpe, "ladder": None}[name]
+    make = {
+        "nsga2": _evolution, "nsga2-generational": _generational, "random": _random, "ladder": None,
+        "tpe": partial(_tpe, objectives=len(resources) + 1),
+    }[name]  # fmt: skip
     proposer = None if make is None else partial(make, seed=seed)
-    return Staged(toy_space(), price, limits, plan, aim=AIM, seed=seed, make_proposer=proposer)
+    return Staged(
+        toy_space(), price, limits, options.planned(plan),
+        aim=AIM, seed=seed, resources=resources, options=options, make_proposer=proposer,
+    )  # fmt: skip
 
 
 def uniform(*parts: object) -> float:

@@ -27,6 +27,7 @@ MAY_IMPORT = {
 DOORS = {
     "bakenn": {"nas/deploy/cmsis_nn.py"},
     "matplotlib": {"nas/report/plots.py"},
+    "moocore": {"nas/pareto.py"},
     "onnxruntime": {"nas/runtime.py"},
     "optuna": {"nas/dashboard.py", "nas/strategies/bayes.py"},
     "pandas": {"nas/report/tables.py"},

@@ -21,6 +21,7 @@ from nas.commands.options import (
     MaxRam,
     MaxSize,
     Model,
+    Objectives,
     RuntimeName,
     Space,
     Target,
@@ -86,6 +87,7 @@ def optimize(
     max_flash: MaxFlash = None,
     max_latency: MaxLatency = None,
     max_energy: MaxEnergy = None,
+    objectives: Objectives = None,
     target: Target = None,
     runtime: RuntimeName = None,
     space: Space = None,
@@ -93,7 +95,11 @@ def optimize(
         str | None, typer.Option(help="Search time: 90s, 10m, 1h, or 2000steps. Default 10m.", rich_help_panel=SEARCH)
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="nsga2, ladder, random or tpe. Default nsga2.", rich_help_panel=SEARCH)
+        str | None,
+        typer.Option(
+            help="nsga2, nsga2-generational, random, tpe, ladder, or a TOML file of options. Default nsga2.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Same seed and step plan, same front. Default 0.", rich_help_panel=SEARCH)
@@ -124,6 +130,7 @@ def optimize(
         "model": model, "weights": weights, "data": data, "input_shape": input_shape, "normalize": normalize,
         "task": task, "metric": metric, "augment": augment, "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
+        "objectives": objectives,
         "target": target, "runtime": runtime, "space": space, "budget": budget, "workers": workers,
         "address": address, "strategy": strategy, "seed": seed, "out": out, "resume": resume or None,
     }  # fmt: skip

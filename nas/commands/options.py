@@ -24,6 +24,13 @@ MaxRam = Annotated[str | None, typer.Option(help="Tensor arena and scratch, e.g.
 MaxFlash = Annotated[str | None, typer.Option(help="File, runtime and kernels, e.g. 512KB.", rich_help_panel=LIMITS)]
 MaxLatency = Annotated[str | None, typer.Option(help="One inference, e.g. 50ms.", rich_help_panel=LIMITS)]
 MaxEnergy = Annotated[str | None, typer.Option(help="One inference, e.g. 5mJ.", rich_help_panel=LIMITS)]
+Objectives = Annotated[
+    str | None,
+    typer.Option(
+        help="What is made small: two to four of drop, size, flash, ram, latency, energy, macs. Default size,drop.",
+        rich_help_panel=LIMITS,
+    ),
+]
 Target = Annotated[
     str | None, typer.Option(help="A device (nas targets) or a TOML file. Default nrf52840.", rich_help_panel=DEVICE)
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from nas import quickstart, wording
 from nas.inputs import load_network
 from nas.objectives import violation
+from nas.report import sections
 from nas.result import RunResult
 from search_spaces.graph import Graph, Shape, Weights
 from targets.device import Device, devices, load_device
@@ -75,15 +76,17 @@ def _power(device: Device) -> str:
 def closing_text(result: RunResult, folder: Path) -> str:
     """What a run says last: its finding, the front or the nearest misses, and where everything lies."""
     points = result.front or sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:3]
-    rows = [("model", "size", "RAM", "latency", "val drop", "95 % bound", "verdict", "test drop")]
+    costs = sections.shown(result)
+    named = [wording.MEANING[name] for name in costs]
+    rows: list[tuple[str, ...]] = [("model", *named, "val drop", "95 % bound", "verdict", "test drop")]
     for p in points:
-        cost, star = p.cost, "* " if p.id == result.chosen else "  "
+        star, knee = "* " if p.id == result.chosen else "  ", " (knee)" if p.knee else ""
         over = " (over)" if result.breaks_on_test(p) else ""
         rows.append(
             (
-                f"{star}{p.id}", wording.size(cost.size_bytes), wording.size(cost.ram_bytes),
-                wording.milliseconds(cost.latency_ms), wording.number(p.val_drop), wording.number(p.val_drop_upper95),
-                p.verdict, wording.number(p.test_drop) + over,
+                f"{star}{p.id}{knee}", *[wording.quantity(name, getattr(p.cost, name)) for name in costs],
+                wording.number(p.val_drop), wording.number(p.val_drop_upper95), p.verdict,
+                wording.number(p.test_drop) + over,
             )
         )  # fmt: skip
     lines = [wording.headline(result), ""]

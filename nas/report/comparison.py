@@ -92,9 +92,10 @@ def _against_ladder(result: RunResult, point: Point) -> str:
         return "No uniform-width copy was finished, so there is no control to compare with."
     if not good:
         return "No finished uniform-width copy of the original meets the limits as well as the chosen model does."
-    rung, saved = good[0], 1 - point.cost.size_bytes / good[0].cost.size_bytes
-    size = wording.size(rung.cost.size_bytes)
+    theirs, ours = (float(getattr(p.cost, result.resource)) for p in (good[0], point))
+    size, saved = wording.quantity(result.resource, theirs), 1 - ours / theirs
     told = f"The smallest uniform-width copy of the original with as good a verdict is {size}"
     if saved > 0:
-        return f"{told}; the chosen model is {100 * saved:.0f} % smaller."
+        said = "smaller" if result.resource == "size_bytes" else f"less in {wording.MEANING[result.resource]}"
+        return f"{told}; the chosen model is {100 * saved:.0f} % {said}."
     return f"{told}: the search did not beat it."

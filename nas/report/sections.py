@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from nas import wording
-from nas.objectives import violation
+from nas.objectives import resources, violation
 from nas.report.markup import badge, table, unbroken
 from nas.result import Point, RunResult
 
@@ -43,8 +43,10 @@ def front_picture(result: RunResult, picture: str) -> str:
     caption = (
         "Finished models stand at the drop of their exported file on final_val, images that neither the original's "
         "training nor the search has seen; the whisker reaches to the one-sided 95 % bound. Grey dots are the search's "
-        "evaluations, half-trained, on search_val."
+        "evaluations, half-trained, on search_val. The ring is the knee of the front, where it bends most."
     )
+    if len(result.objectives) > 2:
+        caption += f" The front is one of {wording.listed(result.objectives)}; each panel shows two of them."
     return f"<h2>The front</h2>\n<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
@@ -70,18 +72,23 @@ def limits(result: RunResult) -> str:
 def front(result: RunResult) -> str:
     """The front as a table, smallest first; without one, the finished networks nearest to the limits."""
     scores = [f"val {result.metric}", "val drop", "95 % bound", "verdict", "test drop"]
-    heads = ["model", "input", "size", "RAM", "latency", *scores]
+    heads = ["model", "input", *[wording.MEANING[name] for name in shown(result)], *scores]
     if result.front:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
         others = len(result.points) - len(result.front)
         more = f" {others} more were finished and are dominated or over a limit: see <code>archive.csv</code>."
-        said = f"{len(result.front)} models that fit, none beaten by another in both size and drop."
+        said = f"{len(result.front)} models that fit, none beaten by another in {wording.listed(result.objectives)}."
         said += f"{more if others else ''} All figures are in <code>front.csv</code>."
         return f"<h2>The models</h2>\n<p>{said}</p>\n{table([*heads, 'files'], rows)}"
     nearest = sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:5]
     if not nearest:
         return ""
     return f"<h2>The nearest misses</h2>\n{table(heads, [(_figures(result, p), False) for p in nearest])}"
+
+
+def shown(result: RunResult) -> list[str]:
+    """What a table says of each model beside its drop: size, RAM and latency always, and what else was minimised."""
+    return list(dict.fromkeys(("size_bytes", "ram_bytes", "latency_ms", *resources(result.objectives))))
 
 
 def run(result: RunResult) -> str:
@@ -94,7 +101,8 @@ def run(result: RunResult) -> str:
         f"{wording.duration(total)} in all: {done} evaluations scored, {refused} turned away by a limit before training"
     )
     said += f", {failed} failed" if failed else ""
-    said += f"; {len(result.points)} models finished. Hypervolume {result.hypervolume:.3f} below the limits."
+    said += f"; {len(result.points)} models finished. Hypervolume {result.hypervolume:.3f} of "
+    said += f"{wording.listed(result.objectives)} below the limits."
     if result.overhead_share is not None:
         said += f" Overhead, idle workers counted: {100 * result.overhead_share:.1f} % of the workers' time."
     shares = _wall_shares(result)
@@ -135,10 +143,10 @@ def _wall_shares(result: RunResult) -> dict[str, float]:
 
 def _figures(result: RunResult, p: Point) -> list[str]:
     over = f" {badge('not', 'over on test')}" if result.breaks_on_test(p) else ""
-    kind = " (ladder)" if p.is_ladder else ""
+    kind = (" (ladder)" if p.is_ladder else "") + (" (knee)" if p.knee else "")
     return [
         f"<code>{escape(p.id)}</code>{kind}", "x".join(map(str, p.input_shape)),
-        wording.size(p.cost.size_bytes), wording.size(p.cost.ram_bytes), wording.milliseconds(p.cost.latency_ms),
+        *[wording.quantity(name, getattr(p.cost, name)) for name in shown(result)],
         wording.percent(p.val_accuracy), wording.number(p.val_drop), wording.number(p.val_drop_upper95),
         badge(p.verdict), wording.number(p.test_drop) + over,
     ]  # fmt: skip

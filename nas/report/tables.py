@@ -13,16 +13,20 @@ import pandas as pd
 
 from nas.atomic import write_json, write_text
 from nas.result import RESULT_FILE, Point, RunResult
-from targets.cost import CallBill
+from targets.cost import CallBill, Cost
 
 FRONT_COLUMNS = (
     "id", "size_bytes", "weights_bytes", "flash_bytes", "ram_bytes", "runtime", "macs", "latency_ms",
     "energy_uj", "params", "val_accuracy", "val_drop", "val_drop_upper95", "verdict", "test_accuracy", "test_drop",
-    "onnx", "tflite", "input_shape",
+    "onnx", "tflite", "input_shape", "knee",
 )  # fmt: skip
 ARCHIVE_COLUMNS = (
-    "id", "stage", "rung", "steps", "split", "size_bytes", "accuracy", "drop", "status", "is_ladder",
+    "id", "stage", "rung", "steps", "split", "size_bytes", "flash_bytes", "ram_bytes", "macs", "latency_ms",
+    "energy_uj", "accuracy", "drop", "kl", "status", "is_ladder",
 )  # fmt: skip
+
+
+WHOLE = ("size_bytes", "flash_bytes", "ram_bytes", "macs")
 
 
 def front_table(result: RunResult) -> pd.DataFrame:
@@ -37,7 +41,8 @@ def archive_table(result: RunResult) -> pd.DataFrame:
     `finish` are finished networks that are dominated or over a limit, with accuracy and drop on final_val.
     """
     rows: list[dict[str, Any]] = [
-        {**dataclasses.asdict(row), "stage": "search", "split": "search_val"} for row in result.archive
+        {**dataclasses.asdict(row), **_costs(row.cost), "stage": "search", "split": "search_val"}
+        for row in result.archive
     ]
     rows += [
         {
@@ -45,7 +50,7 @@ def archive_table(result: RunResult) -> pd.DataFrame:
             "stage": "finish",
             "steps": point.steps,
             "split": "final_val",
-            "size_bytes": point.cost.size_bytes,
+            **_costs(point.cost),
             "accuracy": point.val_accuracy,
             "drop": point.val_drop,
             "status": "dominated" if point.within_limits else "over the limits",
@@ -55,7 +60,7 @@ def archive_table(result: RunResult) -> pd.DataFrame:
         if not point.on_front
     ]
     table = pd.DataFrame(rows, columns=list(ARCHIVE_COLUMNS))
-    return table.astype({"rung": "Int64", "steps": "Int64", "size_bytes": "Int64"})
+    return table.astype({"rung": "Int64", "steps": "Int64", **dict.fromkeys(WHOLE, "Int64")})
 
 
 def bill_table(bill: tuple[CallBill, ...]) -> pd.DataFrame:
@@ -82,6 +87,7 @@ def summary(result: RunResult) -> dict[str, Any]:
             for name in ("latency_band_percent", "energy_band_percent", "energy_band_factor")
         },
         "limits": dataclasses.asdict(result.limits),
+        "objectives": list(result.objectives),
         "chosen": _front_row(chosen) if chosen else None,
         "front_size": len(result.front),
         "evaluations": len(result.archive),
@@ -113,6 +119,10 @@ def write_tables(result: RunResult, folder: Path) -> None:
 def _csv(table: pd.DataFrame) -> str:
     text: str = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     return text
+
+
+def _costs(cost: Cost | None) -> dict[str, Any]:
+    return {} if cost is None else dataclasses.asdict(cost)
 
 
 def _front_row(point: Point) -> dict[str, Any]:

@@ -17,7 +17,7 @@ TRIES = 20
 class TpeProposer:
     """Tree-structured Parzen estimator (Optuna's `TPESampler`), constrained by the violation it is told."""
 
-    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, *, seed: int, objectives: int = 2) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         with warnings.catch_warnings():
@@ -28,7 +28,7 @@ class TpeProposer:
             sampler = optuna.samplers.TPESampler(
                 seed=seed, n_startup_trials=12, multivariate=True, constraints_func=_violation
             )
-        self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+        self.study = optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
         self.open: dict[Genome, optuna.trial.Trial] = {}
         self.seen: set[Genome] = set()
 
@@ -44,7 +44,7 @@ class TpeProposer:
             return genome
         return None
 
-    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
+    def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:
         trial = self.open.pop(genome, None)
         if trial is None:  # the ladder, or a proposal that was scaled before it was tried
             self.seen.add(genome)
@@ -54,6 +54,9 @@ class TpeProposer:
             trial, _ = self._asked()
         trial.set_user_attr("violation", violation if isfinite(violation) else FAILED)
         self.study.tell(trial, [value if isfinite(value) else FAILED for value in objectives])
+
+    def skip(self, genome: Genome) -> None:
+        self.study.tell(self.open.pop(genome), state=optuna.trial.TrialState.FAIL)
 
     def _asked(self) -> tuple[optuna.trial.Trial, Genome]:
         """Optuna's next trial, or the one in its queue, and its genome."""

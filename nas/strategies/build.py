@@ -7,10 +7,13 @@ from collections.abc import Callable
 from nas import schedule
 from nas.config import RunConfig
 from nas.inputs import Inputs
+from nas.objectives import resources
 from nas.plan import Plan
+from nas.strategies.options import Proposing
 from nas.strategies.proposers import Proposer, RandomProposer
 from nas.strategies.staged import Staged
 from search_spaces.genes import Genome
+from search_spaces.space import SearchSpace
 from targets.cost import Cost
 
 NO_LIMIT_DROP = 2.0
@@ -21,22 +24,27 @@ def build_strategy(config: RunConfig, inputs: Inputs, plan: Plan, price: Callabl
     """The strategy that `config.strategy` names, at its very beginning."""
     limit = inputs.limits.drop if inputs.limits.drop is not None else NO_LIMIT_DROP
     aim = schedule.aim_for(limit, len(inputs.data.y_final))
-    make = {"nsga2": _evolution, "random": _random, "tpe": _tpe, "ladder": None}[config.strategy]
-    proposer = None if make is None else lambda seeds: make(inputs, seeds, config.seed)
-    return Staged(inputs.space, price, inputs.limits, plan, aim=aim, seed=config.seed, make_proposer=proposer)
+    options, names = config.options, resources(config.parsed_objectives)
+    make = proposers(options.proposer, inputs.space, objectives=len(names) + 1, seed=config.seed)
+    return Staged(
+        inputs.space, price, inputs.limits, plan,
+        aim=aim, seed=config.seed, resources=names, options=options, make_proposer=make,
+    )  # fmt: skip
 
 
-def _evolution(inputs: Inputs, seeds: list[Genome], seed: int) -> Proposer:
-    from nas.strategies.evolution import EvolutionProposer  # imports pymoo
+def proposers(
+    name: Proposing, space: SearchSpace, *, objectives: int, seed: int
+) -> Callable[[list[Genome]], Proposer] | None:
+    """From the seeds to try first to a proposer; None for the ladder, which needs none."""
+    if name == "random":
+        return lambda seeds: RandomProposer(space, seed=seed)
+    if name == "tpe":
+        from nas.strategies.bayes import TpeProposer  # imports optuna
 
-    return EvolutionProposer(inputs.space, seeds=seeds, seed=seed)
+        return lambda seeds: TpeProposer(space, seed=seed, objectives=objectives)
+    if name == "ladder":
+        return None
+    from nas.strategies.evolution import EvolutionProposer, GenerationalProposer  # imports pymoo
 
-
-def _random(inputs: Inputs, seeds: list[Genome], seed: int) -> Proposer:
-    return RandomProposer(inputs.space, seed=seed)
-
-
-def _tpe(inputs: Inputs, seeds: list[Genome], seed: int) -> Proposer:
-    from nas.strategies.bayes import TpeProposer  # imports optuna
-
-    return TpeProposer(inputs.space, seed=seed)
+    made = GenerationalProposer if name == "nsga2-generational" else EvolutionProposer
+    return lambda seeds: made(space, seeds=seeds, seed=seed)

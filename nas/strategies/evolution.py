@@ -1,6 +1,7 @@
-"""NSGA-II in asynchronous steady state, by pymoo's ask and tell; the only importer of pymoo.
+"""NSGA-II in asynchronous steady state or by generations, by pymoo's ask and tell; the only importer of pymoo.
 
-pymoo is asked for one offspring at a time and told when it is done, whatever else is under way. Its own duplicate check
+In steady state pymoo is asked for one offspring at a time and told when it is done, whatever else is under way; by
+generations it is told when all of one are done, and until then there is nothing to propose. Its own duplicate check
 sees the population alone, `ask()` may return None, and a NaN objective would survive for ever, so the archive, the
 mutation fallback and the finite `FAILED` live here and in `proposers`.
 """
@@ -8,6 +9,7 @@ mutation fallback and the finite `FAILED` live here and in `proposers`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -36,6 +38,8 @@ class EvolutionProposer:
         seeds: genomes to try first (the ladder and its neighbours); they become the first population.
         population: how many survive.
     """
+
+    offsprings = 1
 
     def __init__(self, space: SearchSpace, *, seeds: Iterable[Genome], population: int = 16, seed: int) -> None:
         self.space = space
@@ -77,12 +81,9 @@ class EvolutionProposer:
         parent = self.space.decode(np.asarray(parents[int(self.rng.integers(len(parents)))].X, dtype=int))
         return self.space.mutate(parent, rng=self.rng)
 
-    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
+    def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:
         self.seen.add(genome)
-        finite = [value if np.isfinite(value) else FAILED for value in objectives]
-        violation = violation if np.isfinite(violation) else FAILED
-        one = Individual(X=self.space.encode(genome))
-        self._evaluate(Population.create(one), finite, violation)
+        one = self._told(genome, objectives, violation)
         if self.algorithm is None:
             self.told.append(one)
             if len(self.told) >= self.population:
@@ -90,23 +91,82 @@ class EvolutionProposer:
         else:
             self.algorithm.tell(infills=Population.create(one))
 
-    def _evaluate(self, one: Population, objectives: list[float], violation: float) -> None:
-        known = StaticProblem(self._problem(), F=np.array([objectives]), G=np.array([[violation]]))
-        Evaluator().eval(known, one)
+    def skip(self, genome: Genome) -> None:
+        """Nobody waits for it."""
 
-    def _problem(self) -> Problem:
+    def _told(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> Individual:
+        """An evaluated individual, every number of it finite."""
+        finite = [value if np.isfinite(value) else FAILED for value in objectives]
+        broken = violation if np.isfinite(violation) else FAILED
+        one = Individual(X=self.space.encode(genome))
+        known = StaticProblem(self._problem(len(finite)), F=np.array([finite]), G=np.array([[broken]]))
+        Evaluator().eval(known, Population.create(one))
+        return one
+
+    def _problem(self, count: int) -> Problem:
         upper = np.array([len(gene.options) - 1 for gene in self.space.genes])
-        return Problem(n_var=len(upper), n_obj=2, n_ieq_constr=1, xl=np.zeros_like(upper), xu=upper, vtype=int)
+        return Problem(n_var=len(upper), n_obj=count, n_ieq_constr=1, xl=np.zeros_like(upper), xu=upper, vtype=int)
 
     def _start(self) -> None:
         """Begins with the population told so far; pymoo takes evaluated individuals as its first generation."""
         self.algorithm = NSGA2(
             pop_size=self.population,
-            n_offsprings=1,
+            n_offsprings=self.offsprings,
             sampling=Population.create(*self.told),
             crossover=UX(prob=0.7, repair=RoundingRepair()),
             mutation=PM(prob=0.9, prob_var=min(0.5, 3 / len(self.space.genes)), eta=5, repair=RoundingRepair()),
         )
-        self.algorithm.setup(self._problem(), termination=NoTermination(), seed=self.algorithm_seed, verbose=False)
+        self.algorithm.setup(
+            self._problem(len(self.told[0].F)), termination=NoTermination(), seed=self.algorithm_seed, verbose=False
+        )
         first = self.algorithm.ask()
         self.algorithm.tell(infills=first)
+
+
+class GenerationalProposer(EvolutionProposer):
+    """NSGA-II as it was published: a whole generation is bred, and nothing more until all of it is done.
+
+    Args:
+        seeds, population, seed: as of `EvolutionProposer`; random genomes fill up the first generation.
+    """
+
+    def __init__(self, space: SearchSpace, *, seeds: Iterable[Genome], population: int = 16, seed: int) -> None:
+        super().__init__(space, seeds=seeds, population=population, seed=seed)
+        self.offsprings = population
+        self.queue += [space.sample(rng=self.rng) for _ in range(population - len(self.queue))]
+        self.awaited = 0
+
+    def propose(self) -> Genome | None:
+        if not self.queue and self.awaited == 0:
+            self._breed()
+        while self.queue:
+            genome = self.queue.pop(0)
+            if genome not in self.seen:
+                self.seen.add(genome)
+                self.awaited += 1
+                return genome
+        return None
+
+    def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:
+        self.seen.add(genome)
+        self.awaited = max(0, self.awaited - 1)  # the ladder is told without having been proposed
+        self.told.append(self._told(genome, objectives, violation))
+
+    def skip(self, genome: Genome) -> None:
+        self.awaited -= 1
+
+    def _breed(self) -> None:
+        """The next generation: offspring of the survivors, and neighbors of theirs in place of what was seen."""
+        if not self.told:
+            return
+        if self.algorithm is None:
+            self._start()
+        else:
+            self.algorithm.tell(infills=Population.create(*self.told))
+        self.told = []
+        assert self.algorithm is not None
+        asked = self.algorithm.ask()
+        bred = [self.space.decode(np.asarray(one.X, dtype=int)) for one in (asked if asked is not None else [])]
+        with suppress(SpaceError):  # the space has one network only
+            bred += [self._mutant() for _ in range(TRIES)]
+        self.queue = [genome for genome in dict.fromkeys(bred) if genome not in self.seen][: self.population]

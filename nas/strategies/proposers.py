@@ -17,12 +17,16 @@ class Proposer(Protocol):
     """Proposes genomes and learns from what became of them.
 
     `propose` may be called again before earlier genomes are told. `tell` takes the objectives, lower is better, and a
-    violation: 0 where the genome meets the limits, else how far it is outside, relative to the limits.
+    violation: 0 where the genome meets the limits, else how far it is outside, relative to the limits. What was
+    proposed is told, possibly as another genome, or skipped.
     """
 
     def propose(self) -> Genome | None: ...
 
-    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None: ...
+    def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None: ...
+
+    def skip(self, genome: Genome) -> None:
+        """Nothing will be told of this proposal: it came to a network that was tried already."""
 
 
 class RandomProposer:
@@ -34,5 +38,8 @@ class RandomProposer:
     def propose(self) -> Genome | None:
         return self.space.sample(rng=self.rng)
 
-    def tell(self, genome: Genome, objectives: tuple[float, float], violation: float) -> None:
+    def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:
         """Nothing is learned."""
+
+    def skip(self, genome: Genome) -> None:
+        """Nobody waits for it."""

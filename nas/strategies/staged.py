@@ -8,6 +8,9 @@
    drop limit. Every third is the ladder's, so that floor and control are always there; found networks that are not
    ahead of the ladder at equal training give their turns away.
 
+Size is the first resource among the objectives, the file's bytes unless told otherwise; where there are more, a network
+is ahead of the ladder if it is so on the axis of any of them, and finishes take turns between them.
+
 Everything is a function of the plan and the evaluations told, in their order. Prices are the plan's, never the clock's.
 """
 
@@ -15,17 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from nas import schedule
 from nas.evaluation import Evaluation, Job
-from nas.objectives import Limits, violation
+from nas.objectives import Limits, value_of, violation
 from nas.plan import COOLDOWN, Plan
 from nas.schedule import Curve, Measured
 from nas.strategies import ladder
+from nas.strategies.candidate import Candidate
+from nas.strategies.options import Options
 from nas.strategies.proposers import FAILED, Proposer
 from search_spaces.genes import Genome
-from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace
 from targets.cost import Cost
 
@@ -35,37 +38,11 @@ NICHE = 1.25
 BAND = 5
 """Niches that the search covers, counted from the target upwards."""
 
-LADDER_EVERY = 3
-"""Of so many finishes one is the ladder's; the others go to found networks while some are ahead of it."""
-
 RANK_SHARE = 0.25
 """Of the full ranks, in the network that begins the search with all its large layers as two."""
 
 FINISH_SHARE = 0.5
 """Of the total, what scouts and search must leave: on a very short budget they are cut, never the finishes."""
-
-
-@dataclass
-class Candidate:
-    """What the strategy knows of one genome."""
-
-    genome: Genome
-    cost: Cost
-    graph: Graph
-    is_ladder: bool
-    evaluations: dict[int, Evaluation] = field(default_factory=dict)
-
-    @property
-    def trained_rung(self) -> int:
-        return max((rung for rung, e in self.evaluations.items() if e.status == "ok" and e.drop is not None), default=0)
-
-    @property
-    def size(self) -> float:
-        return float(self.cost.size_bytes)
-
-    def measured(self, rung: int) -> Measured | None:
-        found = self.evaluations.get(rung)
-        return Measured(self.size, found.drop) if found and found.drop is not None else None
 
 
 class Staged:
@@ -74,6 +51,8 @@ class Staged:
     Args:
         price: genome to cost; milliseconds, before any training.
         aim: drop in points that finishes are placed for (`schedule.aim_for`).
+        resources: the objectives beside the drop, fields of `Cost`; the first one is what "size" means here.
+        options: what is done, and what is left out.
         make_proposer: builds the searcher from the seeds it should try first; None is the plain ladder.
     """
 
@@ -86,10 +65,13 @@ class Staged:
         *,
         aim: float,
         seed: int,
+        resources: tuple[str, ...] = ("size_bytes",),
+        options: Options = Options(),  # noqa: B008  # frozen
         make_proposer: Callable[[list[Genome]], Proposer] | None = None,
     ) -> None:
         self.space, self.price, self.limits, self.plan, self.aim, self.seed = space, price, limits, plan, aim, seed
-        self.make_proposer = make_proposer
+        self.resources, self.options, self.make_proposer = resources, options, make_proposer
+        self.search_rung = 1 if options.fitness == "rung" else 0
         self.proposer: Proposer | None = None
         self.candidates: dict[Genome, Candidate] = {}
         self.in_flight: dict[str, Job] = {}
@@ -134,26 +116,38 @@ class Staged:
                 self._push(candidate, job.rung + 1)
         elif self.phase == "promotions" and job.rung < len(self.plan.rungs) and evaluation.status == "ok":
             self._push(candidate, job.rung + 1)
-        elif self.phase == "search" and job.rung == 0 and not candidate.is_ladder:
+        elif self.phase == "search" and job.rung == self.search_rung and not candidate.is_ladder:
             self._judge(candidate, evaluation)
 
     # -- scouts -------------------------------------------------------------------------------------------------
 
     def _measure(self, genome: Genome) -> float:
         cost = self.price(genome)
-        return float(cost.size_bytes) if violation(cost, self.limits) == 0 else float("inf")
+        return self._resources(cost)[0] if violation(cost, self.limits) == 0 else float("inf")
+
+    def _resources(self, cost: Cost) -> tuple[float, ...]:
+        return tuple(value_of(name, cost, 0.0) for name in self.resources)
+
+    @property
+    def most(self) -> float | None:
+        """The limit on size, if there is one."""
+        return self.limits.active.get(self.resources[0])
 
     def _ladder(self, count: int) -> list[Genome]:
-        largest = self.limits.size_bytes or self.price(self.space.original).size_bytes
-        return ladder.rungs(self.space, self._measure, float(largest), count)
+        largest = self.most or self._resources(self.price(self.space.original))[0]
+        return ladder.rungs(self.space, self._measure, largest, count)
 
     @property
     def curve(self) -> Curve:
         """The scouts' drop over size at the highest rung that all kinds of candidates see."""
-        top = len(self.plan.rungs)
-        points = [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(top))]
-        points = points or [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(c.trained_rung))]
-        return Curve(points or [Measured(self.scouts[0].size, 10.0)])
+        return self._curve(0)
+
+    def _curve(self, axis: int) -> Curve:
+        """The same over one of the resources."""
+        top, known = len(self.plan.rungs), [c for c in self.candidates.values() if c.is_ladder]
+        points = [m for c in known if (m := c.measured(top, axis))]
+        points = points or [m for c in known if (m := c.measured(c.trained_rung, axis))]
+        return Curve(points or [Measured(self.scouts[0].resources[axis], 10.0)])
 
     @property
     def answers(self) -> list[Measured]:
@@ -166,7 +160,7 @@ class Staged:
         return schedule.smallest_within(self.aim, min(high, self._smallest()), high, self.curve, self.answers)
 
     def _smallest(self) -> float:
-        return max(float(self.price(ladder.thinnest(self.space, self._measure)).size_bytes), 1.0)
+        return max(self._resources(self.price(ladder.thinnest(self.space, self._measure)))[0], 1e-9)
 
     # -- search -------------------------------------------------------------------------------------------------
 
@@ -177,10 +171,10 @@ class Staged:
                 return
             self.phase = "search" if self.make_proposer else "finishes"
             if self.make_proposer:
-                self.proposer = self.make_proposer(self._seeds())
-                for candidate in self.scouts:
-                    if candidate.evaluations.get(0):
-                        self._judge(candidate, candidate.evaluations[0])
+                self.proposer = self.make_proposer(self._seeds() if self.options.seeded else [])
+                for candidate in self.scouts if self.options.seeded else []:
+                    if found := candidate.evaluations.get(self.search_rung):
+                        self._judge(candidate, found)
         if self.phase == "search":
             affordable = self.search_spent < self.plan.search_share * self.plan.total
             if affordable and self._leaves_room(self.plan.look) and self._propose():
@@ -188,8 +182,9 @@ class Staged:
             if self.in_flight:
                 return
             self.phase = "promotions"
-            for candidate in self._promising():
-                self._push(candidate, 1)
+            below = self.search_rung < len(self.plan.rungs)
+            for candidate in self._promising() if self.options.promoted and below else []:
+                self._push(candidate, self.search_rung + 1)
             if self.queue:
                 return
         if self.phase == "promotions":
@@ -218,7 +213,7 @@ class Staged:
     def band(self) -> tuple[float, float]:
         """Sizes worth searching, within the limit: mostly above the target, which tends to be set too low at first."""
         target = self._target_size()
-        return target / NICHE, min(target * NICHE**BAND, float(self.limits.size_bytes or float("inf")))
+        return target / NICHE, min(target * NICHE**BAND, self.most or float("inf"))
 
     def _into_band(self, genome: Genome) -> Genome | None:
         """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
@@ -245,31 +240,40 @@ class Staged:
                 return False
             genome = self._into_band(asked)
             if genome is None:
-                self.proposer.tell(asked, (FAILED, FAILED), 1.0 + violation(self.price(asked), self.limits))
+                worst = (FAILED,) * (len(self.resources) + 1)
+                self.proposer.tell(asked, worst, 1.0 + violation(self.price(asked), self.limits))
                 continue
             if genome in self.candidates:
+                self.proposer.skip(asked)
                 continue
             candidate = self._candidate(genome)
-            self._push(candidate, 0)
-            return True
+            self._push(candidate, self.search_rung)
+            if self._leaves_room(self.price_of(self.queue[-1])):
+                return True
+            self.queue.pop()
+            return False
         return False
 
     def _judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
-        """Tells the proposer how a look came out."""
+        """Tells the proposer how a look, or a first training, came out."""
         assert self.proposer is not None
         kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
-        self.proposer.tell(candidate.genome, (candidate.size, kl), 0.0)
+        self.proposer.tell(candidate.genome, (*candidate.resources, kl), 0.0)
 
     def _promising(self) -> list[Candidate]:
         """The found networks furthest ahead of the ladder by their looks, a few from each size niche."""
-        looks = {c.genome: e.kl for c in self.candidates.values() if (e := c.evaluations.get(0)) and e.kl is not None}
-        scouts = [Measured(c.size, looks[c.genome]) for c in self.scouts if c.genome in looks]
+        looks = {c.genome: kl for c in self.candidates.values() if (kl := c.told(self.search_rung)) is not None}
+        scouts = [c for c in self.scouts if c.genome in looks]
         found = [c for c in self.candidates.values() if not c.is_ladder and c.genome in looks]
         if not scouts:
             return found[: 2 * self.plan.finishes]
-        curve = Curve(scouts)
+        axes = range(len(self.resources))
+        curves = [Curve([Measured(c.resources[axis], looks[c.genome]) for c in scouts]) for axis in axes]
         # How far ahead of the ladder at the same size: what is left when size is taken out.
-        gain = {c.genome: curve.at(c.size) / max(looks[c.genome], 1e-3) for c in found}
+        gain = {
+            c.genome: max(curves[axis].at(c.resources[axis]) for axis in axes) / max(looks[c.genome], 1e-3)
+            for c in found
+        }
         found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
         most = 2 * self.plan.finishes
         taken: dict[int, int] = {}
@@ -290,7 +294,8 @@ class Staged:
         target = self._target_size()
         found = self._found_ahead()
         choices = self._ladder_near(target, bracket=self.finishes_asked % 2 == 1)
-        ladders_turn = self.finishes_asked % LADDER_EVERY == 0 or not found
+        every = self.options.ladder_every
+        ladders_turn = not found or (every > 0 and self.finishes_asked % every == 0)
         chosen = next(iter([*choices, *found] if ladders_turn else [*found, *choices]), None)
         if chosen is None:
             self.phase = "done"
@@ -321,14 +326,21 @@ class Staged:
         Those expected within the aim come first, the smallest first; then the others, the most accurate first. What a
         full training will leave of a network's drop is judged by the found networks finished so far.
         """
+        if not self.options.promoted:
+            return [c for c in self._promising() if not self._taken(c)]
         top, rung = len(self.plan.rungs), len(self.plan.rungs) + 1
         found = [(c, m) for c in self.candidates.values() if not c.is_ladder and (m := c.measured(top))]
         finished = [(m, full) for c, m in found if (full := c.measured(rung))]
-        curve = self.curve
-        ahead = [(c, m) for c, m in found if not self._taken(c) and m.drop < curve.at(c.size)]
+        curves = [self._curve(axis) for axis in range(len(self.resources))]
+
+        def leads(candidate: Candidate, drop: float) -> bool:
+            return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
+
+        ahead = [(c, m) for c, m in found if not self._taken(c) and leads(c, m.drop)]
         expected = {c.genome: schedule.expected_finish(m, finished) for c, m in ahead}
+        turn = self.finishes_asked % len(self.resources)
         within = sorted(
-            (c for c, _ in ahead if expected[c.genome] <= self.aim), key=lambda c: (c.size, c.genome.values)
+            (c for c, _ in ahead if expected[c.genome] <= self.aim), key=lambda c: (c.resources[turn], c.genome.values)
         )
         beyond = [c for c, _ in ahead if expected[c.genome] > self.aim]
         return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
@@ -351,8 +363,8 @@ class Staged:
 
     def _candidate(self, genome: Genome, *, is_ladder: bool = False) -> Candidate:
         if genome not in self.candidates:
-            graph = self.space.apply(genome)
-            self.candidates[genome] = Candidate(genome, self.price(genome), graph, is_ladder)
+            graph, cost = self.space.apply(genome), self.price(genome)
+            self.candidates[genome] = Candidate(genome, cost, graph, is_ladder, self._resources(cost))
         return self.candidates[genome]
 
     def _push(self, candidate: Candidate, rung: int) -> None:

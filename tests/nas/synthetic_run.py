@@ -98,9 +98,10 @@ def archive() -> tuple[ArchiveRow, ...]:
                 id=f"{i:012x}",
                 rung=rung,
                 steps=steps,
-                size_bytes=None if status == "failed" else int(size_kb * KB),
+                cost=None if status == "failed" else cost(size_kb),
                 accuracy=93.6 - min(drop, 80) if scored else None,
                 drop=min(drop, 80) if scored else None,
+                kl=drop / 30 if scored else None,
                 status=status,
                 is_ladder=i < 6,
             )

@@ -25,6 +25,11 @@ FIVE = [
 ]
 
 
+def volume(points: list[Point], limits: Limits) -> float:
+    """Of an original of 1 MB."""
+    return finale.hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits], limits, cost(1024))
+
+
 def marked(points: list[Point]) -> list[str]:
     return [p.id for p in finale.mark_front(points) if p.on_front]
 
@@ -49,20 +54,35 @@ def test_equal_points_are_both_kept_and_nothing_within_is_no_front() -> None:
     assert marked([]) == []
 
 
+def test_the_knee_of_the_front_is_marked() -> None:
+    """In octaves and points: a (5, 1.75), b (6, 1.0), d (7, 0.5); b is at half of one way and 0.4 of the other."""
+    assert [p.id for p in finale.mark_front(FIVE) if p.knee] == ["b"]
+    assert not any(p.knee for p in finale.mark_front(FIVE[:2]))
+
+
+def test_a_front_of_three_objectives_keeps_what_is_best_in_one_of_them() -> None:
+    """c is behind b in size and drop, but faster."""
+    fast = replace(FIVE[2], cost=replace(FIVE[2].cost, latency_ms=1.0))
+    points = [FIVE[0], FIVE[1], fast, FIVE[3]]
+    assert marked(points) == ["a", "b", "d"]
+    found = finale.mark_front(points, ("size_bytes", "latency_ms", "drop"))
+    assert [p.id for p in found if p.on_front] == ["a", "b", "c", "d"]
+
+
 def test_hypervolume_of_five_points() -> None:
     """In octaves below 256 KB and points below 2: a 3 x 0.25, b adds 2 x 0.75, d adds 1 x 0.5."""
-    assert finale.hypervolume(FIVE, LIMITS, 1e9) == pytest.approx(3 * 0.25 + 2 * 0.75 + 1 * 0.5)
+    assert volume(FIVE, LIMITS) == pytest.approx(3 * 0.25 + 2 * 0.75 + 1 * 0.5)
 
 
 def test_a_drop_below_zero_counts_as_zero() -> None:
     better = replace(FIVE[3], val_drop=-1.0)
-    assert finale.hypervolume([better], LIMITS, 1e9) == pytest.approx(1 * 2.0)
+    assert volume([better], LIMITS) == pytest.approx(1 * 2.0)
 
 
 def test_without_a_size_limit_the_original_is_the_corner() -> None:
     open_ended = Limits(drop=2.0)
-    assert finale.hypervolume([FIVE[1]], open_ended, 1024 * 1024) == pytest.approx(4 * 1.0)
-    assert finale.hypervolume([], open_ended, 1024 * 1024) == 0.0
+    assert volume([FIVE[1]], open_ended) == pytest.approx(4 * 1.0)
+    assert volume([], open_ended) == 0.0
 
 
 # -- who is scored on final_val -----------------------------------------------------------------------------------
@@ -119,7 +139,7 @@ def test_the_archive_says_what_was_never_scored() -> None:
     look = Evaluation(Job.make(Genome((1,)), 0, 0, run_seed=0), cost(32), kl=0.1)
     lost = Evaluation.failure(Job.make(Genome((2,)), 1, 10, run_seed=0), "broken")
     rows = finale.archive([look, lost, evaluation(3, 1, 16, 2.0)], {Genome((3,))})
-    assert [(row.size_bytes, row.drop, row.status, row.is_ladder) for row in rows] == [
+    assert [(row.cost and row.cost.size_bytes, row.drop, row.status, row.is_ladder) for row in rows] == [
         (32 * 1024, None, "ok", False),
         (None, None, "failed", False),
         (16 * 1024, 2.0, "ok", True),

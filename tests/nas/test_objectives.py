@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from nas.objectives import (
+    OBJECTIVES,
+    OPEN_DROP,
     Budget,
     Limits,
     binding,
@@ -17,8 +18,10 @@ from nas.objectives import (
     parse_drop,
     parse_energy,
     parse_latency,
+    parse_objectives,
     parse_size,
     reference_point,
+    resources,
     violation,
 )
 from search_spaces.errors import LimitError
@@ -156,14 +159,35 @@ def test_points_and_reference_lie_on_the_same_axes() -> None:
     assert objective_vector(COST, 1.5).tolist() == [12.0, 1.5]
     assert objective_vector(COST, -0.2).tolist() == [12.0, 0.0]
     assert objective_vector(COST, 1.5, ("latency_ms", "drop")).tolist() == [3.0, 1.5]
-    assert reference_point(Limits(size_bytes=2**18, drop=2.0)).tolist() == [18.0, 2.0]
+    assert reference_point(Limits(size_bytes=2**18, drop=2.0), OBJECTIVES, COST).tolist() == [18.0, 2.0]
 
 
-def test_an_objective_without_a_limit_needs_a_stand_in() -> None:
-    with pytest.raises(LimitError, match="needs a limit for drop"):
-        reference_point(Limits(size_bytes=2**18))
-    found = reference_point(Limits(size_bytes=2**18), unlimited={"drop": 5.0, "size_bytes": 1e9})
-    assert np.array_equal(found, [18.0, 5.0])
+def test_an_objective_without_a_limit_ends_at_the_original_or_at_five_points() -> None:
+    """The original has 4,096 bytes and needs 8 ms."""
+    assert reference_point(Limits(), ("size_bytes", "latency_ms", "drop"), COST).tolist() == [12.0, 3.0, OPEN_DROP]
+    assert reference_point(Limits(size_bytes=2**10), ("latency_ms", "size_bytes"), COST).tolist() == [3.0, 10.0]
+
+
+def test_objectives_are_two_to_four_names_in_their_order() -> None:
+    assert parse_objectives("size,drop") == OBJECTIVES
+    assert parse_objectives(" RAM , drop,macs,Latency") == ("ram_bytes", "drop", "macs", "latency_ms")
+    assert resources(parse_objectives("drop,ram,size")) == ("ram_bytes", "size_bytes")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size", "two to four different ones of drop, size, flash, ram, latency, energy, macs; got 'size'"),
+        ("size,size", "two to four different ones"),
+        ("size,ram,flash,macs,drop", "two to four different ones"),
+        ("size,accuracy", "got 'accuracy' in 'size,accuracy'"),
+        ("", "got '' in ''"),
+    ],
+)
+def test_other_objectives_are_refused_in_one_line(text: str, said: str) -> None:
+    with pytest.raises(LimitError, match=said) as caught:
+        parse_objectives(text)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_quantity_cannot_be_an_objective() -> None:

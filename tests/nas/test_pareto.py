@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nas.pareto import front, hypervolume, ranks
+from nas.pareto import front, hypervolume, knee, ranks
 
 #   5 |  A . . . .      A, B, C are the front; D is behind B, E is behind all but A.
 #   4 |  . . . . E
@@ -92,7 +92,40 @@ def test_the_volume_of_two_boxes() -> None:
     assert hypervolume(np.array([[0.0, 0, 1], [1, 1, 0]]), np.array([2.0, 2, 2])) == 4 + 2 - 1
 
 
-@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_the_volume_of_five_in_three_and_four_objectives() -> None:
+    """The five above with a third coordinate, and a fourth that is the same for all, 2 below the reference.
+
+    Below z = 3: at z 0..1 only E (5, 4), 1 x 2 = 2; at 1..2 also B (2, 3), 4 x 3 = 12 and E inside it; at 2..3 also
+    A (1, 5) and C (4, 1): the area of 17.
+    """
+    solid = np.column_stack([FIVE, [2.0, 1, 2, 2, 0]])
+    assert hypervolume(solid, np.array([6.0, 6, 3])) == 2 + 12 + 17
+    assert hypervolume(np.column_stack([solid, np.ones(5)]), np.array([6.0, 6, 3, 3])) == 2 * (2 + 12 + 17)
+
+
+def test_the_knee_is_furthest_below_the_chord() -> None:
+    """From (0, 10) to (10, 0): (2, 3) is 0.5 below the chord, (5, 2) is 0.3 and (1, 9) on it."""
+    points = np.array([[0.0, 10], [1, 9], [2, 3], [5, 2], [10, 0]])
+    assert knee(points) == 2
+    assert knee(points[::-1]) == 2
+    assert knee(points * [1000.0, 0.001] + [5.0, -3.0]) == 2
+
+
+def test_a_straight_or_a_bulging_or_a_short_front_has_no_knee() -> None:
+    assert knee(np.array([[0.0, 2], [1, 1], [2, 0]])) is None
+    assert knee(np.array([[0.0, 10], [9, 9], [10, 0]])) is None
+    assert knee(FIVE[:2]) is None
+    assert knee(np.empty((0, 2))) is None
+    assert knee(np.array([[1.0, 5], [1, 5], [1, 5]])) is None
+
+
+def test_the_knee_of_three_objectives() -> None:
+    """Three ends add up to 1 each; the middle one to 0.6, another to 0.9."""
+    points = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0], [0.3, 0.3, 0.3], [0.2, 0.2, 0.2]])
+    assert knee(points) == 4
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4])
 def test_volumes_count_cells(objectives: int) -> None:
     rng = np.random.default_rng(objectives)
     reference = np.full(objectives, 5)

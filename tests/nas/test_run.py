@@ -69,7 +69,10 @@ def test_a_front_is_found_and_its_chosen_model_is_the_smallest_proven_one(front:
         p.cost.size_bytes for p in front.result.points if p.within_limits and p.verdict == "proven"
     )
     assert limits.ram_bytes == 256 * 1024  # the device's own
-    assert front.result.hypervolume == finale.hypervolume(points, limits, 1e9) > 0
+    original = front.result.original.cost
+    assert original is not None
+    pairs = [(p.cost, p.val_drop) for p in points]
+    assert front.result.hypervolume == finale.hypervolume(pairs, limits, original) > 0
 
 
 def test_size_in_the_table_is_that_of_the_file_to_the_byte(front: Front) -> None:

@@ -24,7 +24,7 @@ def test_the_curve_goes_through_its_points_in_any_order() -> None:
     for points in (LINE, LINE[::-1]):
         curve = Curve(points)
         for point in LINE:
-            assert curve.at(point.size_bytes) == pytest.approx(point.drop)
+            assert curve.at(point.size) == pytest.approx(point.drop)
     assert Curve(LINE).at(1024 * 2**0.5) == pytest.approx(4 * 2**0.5)
 
 

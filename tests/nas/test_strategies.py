@@ -16,15 +16,16 @@ from nas.ledger import LEDGER_FILE, Ledger
 from nas.objectives import Limits
 from nas.strategies import ladder
 from nas.strategies.bayes import TpeProposer
-from nas.strategies.evolution import EvolutionProposer
+from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
+from nas.strategies.options import STRATEGIES, Options, load_options
 from nas.strategies.proposers import FAILED
 from nas.workers import Serial
-from search_spaces.errors import Interrupted, NothingFits
+from search_spaces.errors import InputError, Interrupted, NothingFits
 from search_spaces.genes import Gene, Genome
 from search_spaces.space import SearchSpace
 from targets.cost import Cost
 from tests import strategy_suite as suite
-from tests.strategy_suite import LIMITS, PLAN, STRATEGIES, build, drive, price, toy_space
+from tests.strategy_suite import LIMITS, PLAN, build, drive, price, toy_space
 
 every = pytest.mark.parametrize("name", STRATEGIES)
 some_workers = pytest.mark.parametrize("workers", [1, 3])
@@ -216,7 +217,14 @@ def one_network() -> SearchSpace:
     return replace(space, genes=tuple(Gene(g.name, g.kind, (value,), g.original) for g, value in values))
 
 
-@pytest.mark.parametrize("make", [lambda s: EvolutionProposer(s, seeds=[], seed=0), lambda s: TpeProposer(s, seed=0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda s: EvolutionProposer(s, seeds=[], seed=0),
+        lambda s: GenerationalProposer(s, seeds=[], seed=0),
+        lambda s: TpeProposer(s, seed=0),
+    ],
+)
 def test_a_space_of_one_network_is_soon_exhausted(make: object) -> None:
     space = one_network()
     proposer = make(space)  # type: ignore[operator]
@@ -224,6 +232,124 @@ def test_a_space_of_one_network_is_soon_exhausted(make: object) -> None:
     assert first == space.uniform(0.5)
     proposer.tell(first, (4240.0, 2.0), 0.0)
     assert proposer.propose() is None
+
+
+def test_by_generations_nothing_is_proposed_until_all_of_one_are_done() -> None:
+    """Generations of six: the seeds and random genomes first; one is skipped, five are told, then six more come."""
+    seeds = [toy_space().uniform(f) for f in (0.3, 0.6)]
+    proposer = GenerationalProposer(toy_space(), seeds=seeds, population=6, seed=0)
+    first = [proposer.propose() for _ in range(7)]
+    assert first[:2] == seeds
+    assert first[6] is None
+    made = [genome for genome in first if genome is not None]
+    assert len(set(made)) == 6
+    proposer.skip(made[0])
+    for genome in made[1:5]:
+        proposer.tell(genome, (float(price(genome).size_bytes), 1.0), 0.0)
+        assert proposer.propose() is None
+    proposer.tell(made[5], (float(price(made[5]).size_bytes), 1.0), 0.0)
+    second = [proposer.propose() for _ in range(7)]
+    assert second[6] is None
+    assert len({*made, *second}) == 6 + 6 + 1
+
+
+# -- options and objectives -------------------------------------------------------------------------------------------
+
+PLAIN = Options("nsga2-generational", "rung", 2, 0.4, seeded=False, promoted=False, ladder_every=0, refitted=False)
+
+
+@some_workers
+@pytest.mark.parametrize(
+    "options",
+    [PLAIN, Options(fitness="rung"), Options(promoted=False), Options(ladder_every=0), Options(seeded=False)],
+    ids=["plain", "rung", "unpromoted", "no ladder", "unseeded"],
+)
+def test_what_is_left_out_leaves_a_whole_run(options: Options, workers: int) -> None:
+    strategy = build(options.proposer, options=options, plan=replace(PLAN, workers=workers, finishes=4))
+    log = drive(strategy, workers=workers)
+    found = [job for job in log.jobs if not strategy.candidates[job.genome].is_ladder]
+    assert len({job.id for job in log.jobs}) == len(log.jobs)
+    assert 0.85 * PLAN.total < strategy.spent <= PLAN.total
+    assert sum(job.rung == suite.finish_rung(strategy) for job in log.jobs) == 4
+    assert any(job.rung == suite.finish_rung(strategy) for job in found)
+    if options.fitness == "rung":
+        assert not [job for job in found if job.rung == 0]
+    if not options.promoted:
+        assert {job.rung for job in found} == {strategy.search_rung, suite.finish_rung(strategy)}
+    if options.ladder_every == 0:  # the first one would be the ladder's
+        assert next(job for job in log.jobs if job.rung == suite.finish_rung(strategy)) in found
+
+
+def test_without_its_share_the_search_leaves_everything_to_the_ladder() -> None:
+    options = Options(search_share=0.0)
+    strategy = build("nsga2", options=options)
+    drive(strategy)
+    assert all(c.is_ladder for c in strategy.candidates.values())
+    assert strategy.spent > 0.85 * PLAN.total
+
+
+@pytest.mark.parametrize("name", ["nsga2", "nsga2-generational", "tpe", "random", "ladder"])
+@pytest.mark.parametrize("resources", [("ram_bytes",), ("latency_ms", "size_bytes", "macs")])
+def test_other_objectives_make_whole_runs_too(name: str, resources: tuple[str, ...]) -> None:
+    limits = replace(LIMITS, ram_bytes=8000)
+    strategy = build(name, limits=limits, resources=resources)
+    log = drive(strategy)
+    assert all(price(job.genome).ram_bytes <= 8000 for job in log.jobs)
+    assert sum(job.rung == suite.finish_rung(strategy) for job in log.jobs) >= 2
+    for candidate in strategy.candidates.values():
+        assert candidate.size == getattr(candidate.cost, resources[0])
+    if name != "ladder":
+        assert any(not candidate.is_ladder for candidate in strategy.candidates.values())
+
+
+def test_a_network_is_ahead_of_the_ladder_if_it_is_so_in_any_resource() -> None:
+    """The ladder loses 10 points at 6,000 bytes; a network as large that loses 10 is ahead only if RAM counts too."""
+    for resources, ahead in ((("size_bytes",), 0), (("size_bytes", "ram_bytes"), 1)):
+        strategy = build("nsga2", resources=resources)
+        scout = strategy.scouts[0]
+        top = len(strategy.plan.rungs)
+
+        def trained(genome: Genome, top: int = top) -> Evaluation:
+            return Evaluation(Job.make(genome, top, 10, run_seed=0), price(genome), accuracy=80.0, drop=10.0, kl=0.1)
+
+        scout.evaluations[top] = trained(scout.genome)
+        other = strategy._candidate(toy_space().sample(rng=np.random.default_rng(0)))
+        other.evaluations[top] = trained(other.genome)
+        other.resources = (scout.size, *[0.5 * value for value in scout.resources[1:]])
+        assert len(strategy._found_ahead()) == ahead
+
+
+def test_options_are_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('proposer = "tpe"\nsearch_share = 0\nrefitted = false\n')
+    assert load_options(str(path)) == Options("tpe", search_share=0.0, refitted=False)
+    assert load_options("nsga2") == Options()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('proposr = "tpe"', "did you mean 'proposer'"),
+        ('proposer = "best"', "proposer must be one of nsga2, nsga2-generational, random, tpe, ladder, got 'best'"),
+        ("seeded = 1", "seeded must be of type bool, got 1"),
+        ("search_share = 0.9", "search_share must be at most 0.5, got 0.9"),
+        ("scouts = -1", "scouts must not be negative, got -1"),
+        ("=", "is not valid TOML"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said) as caught:
+        load_options(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_strategy_or_file_is_refused() -> None:
+    with pytest.raises(InputError, match=r"strategy must be one of nsga2, .* or a \.toml file, got 'best'"):
+        load_options("best")
+    with pytest.raises(InputError, match=r"nowhere\.toml cannot be read: No such file"):
+        load_options("nowhere.toml")
 
 
 # -- the ladder -------------------------------------------------------------------------------------------------------

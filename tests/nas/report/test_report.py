@@ -25,7 +25,7 @@ from tests.toys import chain
 
 FRONT_HEADER = (
     "id,size_bytes,weights_bytes,flash_bytes,ram_bytes,runtime,macs,latency_ms,energy_uj,params,"
-    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape"
+    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape,knee"
 )
 
 
@@ -239,6 +239,54 @@ def test_the_picture_holds_every_finished_model_and_the_limits(result: RunResult
         assert bottom < p.val_drop < top
     assert low < 256 * KB < high
     assert bottom < 2.0 < top
+
+
+@pytest.mark.parametrize(
+    ("objectives", "pairs"),
+    [
+        (("size_bytes", "drop"), [("size_bytes", "drop")]),
+        (("drop", "latency_ms", "macs"), [("latency_ms", "drop"), ("macs", "drop")]),
+        (
+            ("ram_bytes", "size_bytes", "flash_bytes", "drop"),
+            [(n, "drop") for n in ("ram_bytes", "size_bytes", "flash_bytes")],
+        ),
+        (("size_bytes", "ram_bytes"), [("size_bytes", "ram_bytes")]),
+    ],
+)
+def test_every_resource_has_a_panel(objectives: tuple[str, ...], pairs: list[tuple[str, str]]) -> None:
+    assert [(panel.x, panel.y) for panel in plots.panels(objectives)] == pairs
+    found = synthetic_result(objectives=objectives)
+    figure = plots.pareto_figure(found)
+    assert len(figure.axes) == len(pairs)
+    for axes, panel in zip(figure.axes, plots.panels(objectives), strict=True):
+        (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        for p in found.points:
+            x, y = panel.at(p.cost, p.val_drop)
+            assert low < x < high
+            assert bottom < y < top
+    assert plots.png(figure, dpi=30).startswith(b"\x89PNG")
+    text = Page(page.page(found)).text
+    assert wording.listed(objectives) in text
+    assert ("each panel shows two of them" in text) == (len(objectives) > 2)
+
+
+def test_the_smallest_is_by_the_first_resource(result: RunResult) -> None:
+    swift = dataclasses.replace(result.points[4], cost=dataclasses.replace(result.points[4].cost, latency_ms=1.0))
+    points = tuple(swift if p.id == swift.id else p for p in result.points)
+    found = synthetic_result(points=points, objectives=("latency_ms", "drop"))
+    assert found.resource == "latency_ms"
+    assert found.front[0].id == swift.id
+    assert "is less in latency" not in Page(page.page(found)).text
+
+
+def test_the_knee_is_in_the_table_and_ringed(result: RunResult, tmp_path: Path) -> None:
+    bent = dataclasses.replace(result.points[3], knee=True)
+    found = synthetic_result(points=tuple(bent if p.id == bent.id else p for p in result.points))
+    page.write_run(found, tmp_path)
+    assert [row["knee"] for row in read_csv(tmp_path / "front.csv")] == ["False", "True", "False", "False"]
+    labels = [text.get_text() for text in plots.pareto_figure(found).axes[0].get_legend().get_texts()]
+    assert "knee of the front" in labels
+    assert "(knee)" in Page(page.page(found)).text
 
 
 def test_a_folder_without_a_result_is_refused_in_one_line(tmp_path: Path) -> None:
