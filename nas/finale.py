@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas import atomic, judge, pareto
+from nas import atomic, judge, pareto, wording
 from nas.artefacts import RunFolder
 from nas.evaluation import Evaluation, Job
 from nas.judge import Judge
@@ -79,14 +79,15 @@ def score(
     threads: int,
     until: float | None = None,
     finish_rung: int = 0,
-) -> list[Point]:
-    """Points from exported files on final_val; test figures are still missing (NaN).
+) -> tuple[list[Point], dict[str, np.ndarray]]:
+    """Points from exported files on final_val, test figures still missing, and by id what their files answered.
 
     Args:
         final: of the final_val images.
         until: `time.time()` from which on only finishes, the jobs of `finish_rung`, are still scored.
     """
     points: list[Point] = []
+    answered: dict[str, np.ndarray] = {}
     for evaluation in found:
         job, cost = evaluation.job, evaluation.cost
         if until is not None and job.rung < finish_rung and time.time() > until and points:
@@ -96,6 +97,7 @@ def score(
         graph = space.apply(job.genome)
         logits = answers(folder, job.id, graph, final, threads=threads)
         drop, upper = final.drop(logits)
+        answered[job.genome.key] = final.answers(logits)
         home = f"models/{job.genome.key}"
         points.append(
             Point(
@@ -118,7 +120,7 @@ def score(
                 is_ladder=job.genome in ladder,
             )
         )
-    return points
+    return points, answered
 
 
 def mark_front(points: list[Point], names: tuple[str, ...] = OBJECTIVES) -> list[Point]:
@@ -178,6 +180,22 @@ def hypervolume(
     """What prices and drops dominate below the limits, see `reference_point`."""
     vectors = [objective_vector(cost, drop, names) for cost, drop in found]
     return pareto.hypervolume(np.array(vectors), reference_point(limits, names, original)) if vectors else 0.0
+
+
+def binding_sentence(
+    chosen: Point | None, points: list[Point], limits: Limits, evaluations: Iterable[Evaluation] = ()
+) -> str:
+    """Which limit stops the chosen model, or, without one, the nearest misses."""
+    if chosen is not None:
+        return wording.binding_sentence(chosen.cost, limits, chosen.val_drop_upper95)
+    nearest = min(points, key=lambda p: violation(p.cost, limits, p.val_drop), default=None)
+    failures = [evaluation.note for evaluation in evaluations if evaluation.status == "failed"]
+    if nearest is None and failures:
+        return f"No candidate could be scored; the last one said: {failures[-1]}"
+    if nearest is None:
+        return "No candidate was trained before the budget ended."
+    sentence = wording.binding_sentence(nearest.cost, limits, nearest.val_drop)
+    return f"Nothing meets the limits; nearest: {sentence}"
 
 
 def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[ArchiveRow, ...]:

@@ -114,6 +114,32 @@ class ArchiveRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """What a run says against itself, on final_val (`nas.audit`).
+
+    Attributes:
+        finished: networks with an untrained look that were fully trained.
+        look_correlation: Spearman's rho between the KL of the look and the drop of the finished file; None with fewer
+            than four of them.
+        look_correlation_at_size: the same with the ranks of size taken out.
+        search_volume, ladder_volume: hypervolume of the found networks, and of the ladder's; None without any.
+        gain_low, gain_high: 95 % interval of their difference.
+        choices: scored networks within the limits of cost, among which one was chosen.
+        optimism: points by which the chosen network's drop looks better than it is because it was chosen by it.
+    """
+
+    finished: int
+    look_correlation: float | None
+    look_correlation_at_size: float | None
+    search_volume: float | None
+    ladder_volume: float | None
+    gain_low: float | None
+    gain_high: float | None
+    choices: int
+    optimism: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A whole run.
 
@@ -140,6 +166,7 @@ class RunResult:
             (`targets.device.Device`); None where the device has none.
         notes: warnings and remarks for the reader, one sentence each.
         objectives: what was minimised, by name.
+        audit: what the run says against itself; None where nothing was scored.
     """
 
     original: Original
@@ -168,6 +195,7 @@ class RunResult:
     energy_band_factor: float | None = None
     notes: tuple[str, ...] = ()
     objectives: tuple[str, ...] = OBJECTIVES
+    audit: Audit | None = None
 
     def __post_init__(self) -> None:
         ids = [point.id for point in self.points]

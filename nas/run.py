@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, judge, manifest, material, study, timing, wording
+from nas import atomic, audit, baseline, finale, inputs, judge, manifest, material, study, timing, wording
 from nas.artefacts import RunFolder
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
@@ -20,13 +20,13 @@ from nas.evaluation import Evaluation
 from nas.inputs import Inputs
 from nas.judge import Judge
 from nas.ledger import LEDGER_FILE, Entry, Ledger
-from nas.objectives import resources, violation
+from nas.objectives import resources
 from nas.pacing import Pacer
 from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
 from nas.report import page
-from nas.result import Front, Original, Point, RunResult
+from nas.result import ArchiveRow, Audit, Front, Original, Point, RunResult
 from nas.runtime import Session
 from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
@@ -283,12 +283,13 @@ class _Run:
         final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
         steps = finale.trained_steps(evaluations)
         top = len(strategy.plan.rungs)
-        points = finale.score(
+        points, answered = finale.score(
             candidates, found.space, final, limits, self.folder, ladder, steps, threads=threads,
             until=self._scoring_deadline(), finish_rung=top + 1,
         )  # fmt: skip
         points = finale.mark_front(points, names)
         chosen = judge.choose(points, resources(names)[0])
+        doubts = self._audit(points, answered, final, finale.archive(evaluations, ladder), top + 1)
         jobs = {e.job.genome.key: e.job for e in candidates}
         # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
@@ -300,11 +301,30 @@ class _Run:
         for point in shown:
             finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
         result = self._result(strategy, shown, chosen, accuracy, evaluations, ladder, search_seconds)
+        result = replace(result, audit=doubts)
         self.view.phase("writing the report")
         page.write_run(result, self.folder.root)
         manifest.write(self.folder, found, result)
         self.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
         return Front(self.folder.root, result)
+
+    def _audit(
+        self,
+        points: list[Point],
+        answered: dict[str, np.ndarray],
+        final: Judge,
+        archive: tuple[ArchiveRow, ...],
+        finish_rung: int,
+    ) -> Audit | None:
+        """What the run says against itself."""
+        if not points:
+            return None
+        found, names = self.inputs, self.config.parsed_objectives
+        original = estimate(found.graph, found.device, self.config.runtime)
+        return audit.audit(
+            points, answered, final, archive, finish_rung=finish_rung, limits=found.limits, original=original,
+            objectives=names, resource=resources(names)[0], seed=self.config.seed,
+        )  # fmt: skip
 
     def _result(
         self,
@@ -352,7 +372,7 @@ class _Run:
             archive=finale.archive(evaluations, ladder),
             bill=lines,
             hypervolume=self._hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits]),
-            binding=binding_sentence(picked, points, found, evaluations),
+            binding=finale.binding_sentence(picked, points, found.limits, evaluations),
             seconds={
                 "total": wall,
                 "search": search_seconds,
@@ -377,19 +397,3 @@ class _Run:
 def plan_of(entry: Entry) -> Plan:
     """The plan that a ledger entry holds."""
     return Plan.from_json({name: value for name, value in entry.items() if name != "entry"})
-
-
-def binding_sentence(
-    chosen: Point | None, points: list[Point], inputs: Inputs, evaluations: Iterable[Evaluation] = ()
-) -> str:
-    """Which limit stops the chosen model, or, without one, the nearest misses."""
-    if chosen is not None:
-        return wording.binding_sentence(chosen.cost, inputs.limits, chosen.val_drop_upper95)
-    nearest = min(points, key=lambda p: violation(p.cost, inputs.limits, p.val_drop), default=None)
-    failures = [evaluation.note for evaluation in evaluations if evaluation.status == "failed"]
-    if nearest is None and failures:
-        return f"No candidate could be scored; the last one said: {failures[-1]}"
-    if nearest is None:
-        return "No candidate was trained before the budget ended."
-    sentence = wording.binding_sentence(nearest.cost, inputs.limits, nearest.val_drop)
-    return f"Nothing meets the limits; nearest: {sentence}"

@@ -35,6 +35,7 @@ DOORS = {
     "ray": {"nas/ray_pool.py"},
     "rich": {"nas/progress.py"},
     "safetensors": {"nas/checkpoints.py", "nas/pytorch/modules.py"},
+    "scipy": {"nas/statistics.py"},
     "typer": {"nas/cli.py"}
     | {f"nas/commands/{name}.py" for name in ("finished", "guard", "inspect", "optimize", "options")},
 }

@@ -21,6 +21,7 @@ from nas.report.bill import bill
 from nas.report.comparison import comparison
 from nas.report.meaning import meaning
 from nas.report.theme import DARK, LIGHT, Theme
+from nas.report.trust import trust
 from nas.result import RunResult, load_result
 
 REPORT_FILE = "report.html"
@@ -63,6 +64,7 @@ def page(result: RunResult, *, config_text: str = "") -> str:
         sections.front_picture(result, picture),
         comparison(result),
         sections.limits(result),
+        trust(result),
         sections.front(result),
         bill(result),
         meaning(result),

@@ -92,6 +92,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         "front_size": len(result.front),
         "evaluations": len(result.archive),
         "hypervolume": result.hypervolume,
+        "audit": None if result.audit is None else dataclasses.asdict(result.audit),
         "binding": result.binding,
         "seconds": result.seconds,
         "overhead_share": result.overhead_share,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nas.objectives import Limits
-from nas.result import ArchiveRow, Original, Point, RunResult, Verdict
+from nas.result import ArchiveRow, Audit, Original, Point, RunResult, Verdict
 from nas.wording import binding_sentence
 from targets.cost import CallBill, Cost
 
@@ -155,6 +155,7 @@ def synthetic_result(**changes: Any) -> RunResult:
         seed=0,
         version="0.1.0",
         latency_band_percent=30.0,
+        audit=Audit(7, 0.61, 0.25, 2.31, 1.9, 0.12, 0.71, 9, 0.08),
         notes=("SYNTHETIC: every number in this run was made up by formula to test the report.",),
     )
     return dataclasses.replace(result, **changes)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from nas.evaluation import Evaluation, Job
 from nas.ledger import LEDGER_FILE, read
 from nas.result import Front
 from nas.runtime import Session
-from search_spaces.errors import Interrupted, NothingFits
+from search_spaces.errors import Interrupted, LimitError, NothingFits
 from tests.digits import arrays
 from tests.nas.digits_run import config, optimize, outcomes, timeless
 
@@ -200,6 +200,26 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(files: Files, front: F
 def test_a_size_that_nothing_fits_is_said_before_anything_is_trained(files: Files, tmp_path: Path) -> None:
     with pytest.raises(NothingFits, match="The size binds"):
         optimize(files, tmp_path / "run", max_size="1KB")
+    assert not (tmp_path / "run" / LEDGER_FILE).exists()
+
+
+def test_three_objectives_and_the_plain_recipe_make_a_whole_run(files: Files, tmp_path: Path) -> None:
+    options = tmp_path / "plain.toml"
+    options.write_text('proposer = "nsga2-generational"\nfitness = "rung"\npromoted = false\nrefitted = false\n')
+    front = optimize(files, tmp_path / "run", objectives="latency,size,drop", strategy=str(options), budget="120steps")
+    points = [(p.cost.latency_ms, p.cost.size_bytes, p.val_drop) for p in front.points]
+    assert points == sorted(points)
+    for one, other in permutations(points, 2):
+        assert not all(a <= b for a, b in zip(one, other, strict=True))
+    proven = [p for p in front.result.points if p.within_limits and p.verdict == "proven"]
+    assert front.chosen is not None
+    assert front.chosen.cost.latency_ms == min(p.cost.latency_ms for p in proven or front.points)
+    assert {e.job.rung for e in outcomes(front.folder)} == {0, 1, 2, 3}
+
+
+def test_an_objective_that_the_device_cannot_price_is_refused(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(LimitError, match="energy_uj cannot be an objective: it is not known for target 'esp32s3'"):
+        optimize(files, tmp_path / "run", objectives="energy,drop", target="esp32s3")
     assert not (tmp_path / "run" / LEDGER_FILE).exists()
 
 

@@ -16,6 +16,7 @@ from nas.config import RunConfig
 from nas.objectives import Limits
 from nas.report import page, plots, tables
 from nas.report.theme import DARK, LIGHT
+from nas.report.trust import trust
 from nas.result import Front, RunResult, load_result
 from search_spaces.errors import RunFolderError
 from targets.cost import bill
@@ -287,6 +288,33 @@ def test_the_knee_is_in_the_table_and_ringed(result: RunResult, tmp_path: Path) 
     labels = [text.get_text() for text in plots.pareto_figure(found).axes[0].get_legend().get_texts()]
     assert "knee of the front" in labels
     assert "(knee)" in Page(page.page(found)).text
+
+
+def test_the_report_says_how_far_to_trust_the_search(result: RunResult) -> None:
+    text = Page(page.page(result)).text
+    for words in (
+        "the finished int8 file's drop: 0.61 over 7 networks, 0.25 with size taken out.",
+        "hypervolume is 2.310, the ladder's 1.900: a gain of 0.410, 95 % interval 0.120 to 0.710. The ladder lost.",
+        "Choosing among 9 networks by these very images makes the chosen one's drop look 0.08 points better than it is",
+        "its 95 % bound of 1.63 then is 1.71, within the limit of 2.00.",
+    ):
+        assert words in text, words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gain_low": -0.1}, "The interval includes 0: this run does not show that its search beat the ladder."),
+        ({"gain_low": -0.8, "gain_high": -0.2}, "The ladder won."),
+        ({"ladder_volume": None, "gain_low": None, "gain_high": None}, "so there is no gain to speak of"),
+        ({"look_correlation": None, "finished": 3}, "3 networks were both looked at untrained and finished: too few"),
+        ({"optimism": 0.5}, "its 95 % bound of 1.63 then is 2.13, beyond the limit of 2.00."),
+    ],
+)
+def test_a_doubt_is_said(result: RunResult, changes: dict, words: str) -> None:
+    assert result.audit is not None
+    doubtful = synthetic_result(audit=dataclasses.replace(result.audit, **changes))
+    assert words in Page(f"<main>{trust(doubtful)}</main>").text
 
 
 def test_a_folder_without_a_result_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""The benchmark's rows as tables for the README, losses as well as wins, and its curves as a picture.
+
+    python -m experiments.search_bench.table [--table runs.csv] [--picture results/search-curves.png]
+
+Nothing is filled in: what was not run has an empty cell, and an interval is given from five pairs of task and seed on.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from experiments.search_bench.cells import HERE
+from nas.statistics import ratio_interval
+
+FEWEST_PAIRS = 5
+TASK = ["original", "scenario", "budget"]
+
+
+def against(runs: pd.DataFrame, engine: str, rival: str = "ladder") -> pd.DataFrame:
+    """Pairs of the same task and seed, each task's volumes in units of its mean so that tasks can be pooled."""
+    keys = [*TASK, "seed"]
+    columns = [*keys, "test_hypervolume", "proven_kb"]
+    pairs = runs[runs.engine == engine][columns].merge(runs[runs.engine == rival][columns], on=keys)
+    both = pairs[["test_hypervolume_x", "test_hypervolume_y"]].fillna(0.0)
+    unit = both.mean(axis=1).groupby([pairs[key] for key in TASK]).transform("mean").replace(0.0, 1.0)
+    pairs["ours"], pairs["theirs"] = both.iloc[:, 0] / unit, both.iloc[:, 1] / unit
+    return pairs
+
+
+def compared(pairs: pd.DataFrame) -> dict[str, str]:
+    """Wins, ties and losses by hypervolume on the test images, and the ratio of the means."""
+    if pairs.empty:
+        return {"wins / ties / losses": "", "volume ratio": "", "95 % interval": ""}
+    difference = pairs.ours - pairs.theirs
+    wins, ties = int((difference > 1e-9).sum()), int((difference.abs() <= 1e-9).sum())
+    bottom = pairs.theirs.mean()
+    found = {
+        "wins / ties / losses": f"{wins} / {ties} / {len(pairs) - wins - ties} of {len(pairs)}",
+        "volume ratio": f"{pairs.ours.mean() / bottom:.3f}" if bottom else "",
+        "95 % interval": "",
+    }
+    if len(pairs) >= FEWEST_PAIRS:
+        low, high = ratio_interval(pairs.ours, pairs.theirs, seed=0)
+        found["95 % interval"] = f"{low:.3f} to {high:.3f}" + (" (includes 1)" if low <= 1 <= high else "")
+    return found
+
+
+def rows(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """A row for each task and engine, medians over the seeds."""
+    found = []
+    for task, group in runs.groupby(TASK, sort=False):
+        for engine, part in group.groupby("engine", sort=False):
+            proven = part.proven_kb.dropna()
+            found.append({
+                **dict(zip(TASK, task, strict=True)), "engine": engine, "runs": str(len(part)),
+                "smallest proven, KB": f"{proven.median():.1f}" if len(proven) else "",
+                "proven in": f"{len(proven)} of {len(part)}",
+                "test volume": _median(part.test_hypervolume, 3),
+                "first within limits, s": _median(part.first_seconds, 0),
+                **({} if engine == "ladder" else compared(against(group, engine))),
+            })  # fmt: skip
+    return found
+
+
+def pooled(runs: pd.DataFrame) -> list[dict[str, str]]:
+    """Each engine against the ladder over all tasks of a budget."""
+    return [
+        {"budget": budget, "engine": engine, **compared(against(group, engine))}
+        for budget, group in runs.groupby("budget", sort=False)
+        for engine in dict.fromkeys(group.engine)
+        if engine != "ladder"
+    ]
+
+
+def _median(values: pd.Series, digits: int) -> str:
+    values = values.dropna()
+    return f"{values.median():.{digits}f}" if len(values) else ""
+
+
+def markdown(found: list[dict[str, str]]) -> str:
+    table = pd.DataFrame(found).fillna("")
+    lines = [table.columns, ["---"] * len(table.columns), *table.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def picture(curves: pd.DataFrame, path: Path) -> None:
+    """Test hypervolume over the seconds: a line a run, the median of an engine's runs thick."""
+    tasks = list(curves.groupby(TASK, sort=False))
+    figure, every = plt.subplots(
+        1, len(tasks), figsize=(max(8, 5.5 * len(tasks)), 5), squeeze=False, layout="constrained"
+    )
+    for axes, (task, group) in zip(every[0], tasks, strict=True):
+        end = group.at_seconds.max()
+        for k, (engine, part) in enumerate(group.groupby("engine", sort=False)):
+            runs = [one.set_index("at_seconds").test_hypervolume.sort_index() for _, one in part.groupby("seed")]
+            for one in runs:
+                axes.step(
+                    [*one.index, end], [*one, one.iloc[-1]], where="post", color=f"C{k}", linewidth=0.7, alpha=0.5
+                )
+            times = sorted({at for one in runs for at in one.index} | {end})
+            joined = pd.DataFrame([one.reindex(times, method="ffill").fillna(0.0) for one in runs])
+            label = f"{engine}, {len(runs)} runs"
+            axes.step(times, joined.median(), where="post", color=f"C{k}", linewidth=2.2, label=label)
+        axes.set(title=", ".join(task), xlabel="seconds since the command", ylabel="hypervolume on the test images")
+        axes.legend(loc="lower right", fontsize=9)
+        axes.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=HERE / "runs.csv")
+    parser.add_argument("--picture", type=Path, default=Path("results/search-curves.png"))
+    args = parser.parse_args()
+    runs = pd.read_csv(args.table)
+    print(markdown(rows(runs)), "\n\nOver all tasks of a budget, against the ladder:\n")
+    print(markdown(pooled(runs)))
+    curves = args.table.with_name("curves.csv")
+    if curves.exists():
+        picture(pd.read_csv(curves), args.picture)
+
+
+if __name__ == "__main__":
+    main()
