@@ -1,6 +1,7 @@
 """What the experiments that run `nas.optimize` share: two flags, and going on with a run that was stopped."""
 
 import argparse
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ def parser(text: str) -> argparse.ArgumentParser:
     found.add_argument("--budget")
     found.add_argument("--workers", type=int)
     return found
+
+
+def record_sum(file: Path) -> str:
+    """Writes a trained original's SHA-256 into `experiments/originals/SHA256SUMS`, in the form of `sha256sum`."""
+    sums = Path(__file__).parent / "originals" / "SHA256SUMS"
+    others = [line for line in sums.read_text().splitlines() if line.split()[1] != str(file)] if sums.exists() else []
+    line = f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}"
+    sums.write_text("\n".join(sorted([*others, line])) + "\n")
+    return line
 
 
 def fit(config: dict[str, Any], args: argparse.Namespace, **given: Any) -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from experiments.runs import fit, parser
+from experiments.runs import fit, parser, record_sum
 
 CONFIG = tomllib.loads(Path(__file__).with_name("config.toml").read_text())
 WINDOW, STEP = 128, 32
@@ -72,6 +72,7 @@ def train(weights: Path, steps: int = 1000, batch: int = 64) -> None:
             print(f"step {step}, loss {loss.item():.3f}", flush=True)
     weights.parent.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), weights)
+    print(record_sum(weights), flush=True)
     with torch.inference_mode():
         for part in PEOPLE:
             right = model.eval()(torch.from_numpy(data[f"x_{part}"])).argmax(1).numpy() == data[f"y_{part}"]

@@ -19,7 +19,7 @@ from statistics import median
 
 import nas
 from experiments.search_bench import measure
-from experiments.search_bench.cells import BLOCKS, FOLDER, HERE, MAX_DROP, OBJECTIVES, ORIGINALS, SIZES, Cell
+from experiments.search_bench.cells import BLOCKS, FOLDER, HERE, MAX_DROP, OBJECTIVES, ORIGINALS, PRUNING, SIZES, Cell
 
 OPTIMIZE = "from nas.cli import optimize_main; optimize_main()"
 
@@ -84,7 +84,8 @@ def run(cell: Cell, table: Path) -> dict[str, object]:
     """Does one cell in a process of its own, on the first two cores, and returns its row."""
     out = FOLDER / cell.name
     shutil.rmtree(out, ignore_errors=True)
-    program = ["-m", "experiments.search_bench.peer"] if cell.engine == "pruning" else ["-c", OPTIMIZE]
+    peer = ["-m", "experiments.search_bench.peer", f"--pruning={cell.engine.removeprefix('pruning-')}"]
+    program = peer if cell.engine in PRUNING else ["-c", OPTIMIZE]
     command = [sys.executable, *program, *flags(cell, table, out), "--quiet"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     cores = sorted(os.sched_getaffinity(0))[:2]
@@ -113,12 +114,20 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="what there is to do, and how long it takes")
     parser.add_argument("--budget", help="another one, to try the harness")
     parser.add_argument("--seeds", type=int, help="so many at most")
+    parser.add_argument("--engines", nargs="+", help="only these")
+    parser.add_argument("--scenarios", help="only these, such as SR")
     parser.add_argument("--table", type=Path, default=HERE / "runs.csv")
     args = parser.parse_args()
     args.table.parent.mkdir(parents=True, exist_ok=True)
     for name in args.blocks or BLOCKS:
         block = BLOCKS[name]
-        block = replace(block, budget=args.budget or block.budget, seeds=min(args.seeds or 99, block.seeds))
+        block = replace(
+            block,
+            budget=args.budget or block.budget,
+            seeds=min(args.seeds or 99, block.seeds),
+            engines=tuple(e for e in block.engines if e in (args.engines or block.engines)),
+            scenarios="".join(s for s in block.scenarios if s in (args.scenarios or block.scenarios)),
+        )
         done = {tuple(row[field.name] for field in fields(Cell)) for row in read(args.table)}
         left = [cell for cell in block.cells() if tuple(map(str, asdict(cell).values())) not in done]
         print(f"{name}: {len(left)} cells left, {block.hours:.1f} hours in all", flush=True)

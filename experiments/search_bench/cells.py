@@ -23,7 +23,8 @@ ORIGINALS: dict[str, dict[str, str]] = {
 }
 OBJECTIVES = {"S": "size,drop", "R": "size,ram,drop", "L": "size,latency,drop"}
 ABLATIONS = sorted(path.stem for path in (HERE / "ablate").glob("*.toml"))
-ENGINES = ["nsga2", "ladder", "random", "tpe", "plain", "pruning"]
+PRUNING = ("pruning-global", "pruning-local", "pruning-isomorphic")
+ENGINES = ("nsga2", "ladder", "random", "tpe", "plain", *PRUNING)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Cell:
         for file in (HERE / f"{self.engine}.toml", HERE / "ablate" / f"{self.engine}.toml"):
             if file.exists():
                 return str(file)
-        return "ladder" if self.engine == "pruning" else self.engine
+        return "ladder" if self.engine in PRUNING else self.engine
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class Block:
 BLOCKS = {
     "headline": Block("mobilenet", "S", ("nsga2", "ladder"), "10m", 3, 10.5),
     "ram": Block("mobilenet", "R", ("nsga2", "ladder"), "10m", 3, 10.5),
-    "peers": Block("mobilenet", "SR", tuple(ENGINES), "2m", 5, 2.5),
+    "peers": Block("mobilenet", "SR", ENGINES, "2m", 5, 2.5),
     "ablate": Block("mobilenet", "SR", ("nsga2", "ladder", *ABLATIONS), "2m", 5, 2.5),
     "latency": Block("mobilenet", "L", ("nsga2", "ladder"), "10m", 3, 10.5),
     "resnet8": Block("resnet8", "SR", ("nsga2", "ladder"), "10m", 3, 10.5),
-    "peers10": Block("mobilenet", "SR", ("random", "tpe", "plain", "pruning"), "10m", 3, 10.5),
+    "peers10": Block("mobilenet", "SR", ("random", "tpe", "plain", *PRUNING), "10m", 3, 10.5),
     "har": Block("har", "S", ("nsga2", "ladder"), "2m", 5, 2.5),
     "hour": Block("mobilenet", "S", ("nsga2", "ladder"), "1h", 1, 61.0),
 }
