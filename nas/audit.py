@@ -6,11 +6,11 @@ are resampled; another seed of the run would differ by more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from nas import finale, judge
+from nas import judge
 from nas.judge import Judge
 from nas.objectives import Limits
 from nas.result import ArchiveRow, Audit, Point
@@ -29,13 +29,12 @@ def audit(
     archive: Sequence[ArchiveRow],
     *,
     finish_rung: int,
+    volume: Callable[[list[tuple[Cost, float]]], float],
     limits: Limits,
-    original: Cost,
-    objectives: tuple[str, ...],
     resource: str,
     seed: int,
-) -> Audit:
-    """The audit of a run.
+) -> Audit | None:
+    """The audit of a run; None where nothing was scored.
 
     Args:
         points: everything scored on final_val.
@@ -43,10 +42,13 @@ def audit(
         final: of the final_val images.
         archive: the search's evaluations.
         finish_rung: the rung of full trainings.
-        limits, original, objectives: what hypervolume is of.
+        volume: hypervolume of prices and drops.
+        limits: of the run.
         resource: by which the smallest is chosen.
         seed: of the resampling.
     """
+    if not points:
+        return None
     looks = {row.id: row.kl for row in archive if row.rung == 0 and row.kl is not None}
     finished = {row.id for row in archive if row.rung == finish_rung}
     pairs = [(looks[p.id], p) for p in points if p.id in finished and p.id in looks]
@@ -54,22 +56,21 @@ def audit(
     sizes = [float(p.cost.size_bytes) for _, p in pairs]
     resampled = final.resampled([answers[p.id] for p in points], RESAMPLES, scored=SCORED, seed=seed)
 
-    def volume(chosen: Sequence[int], values: np.ndarray) -> float:
-        found = [(points[k].cost, float(values[k])) for k in chosen]
-        return finale.hypervolume(found, limits, original, objectives)
+    def below(chosen: Sequence[int], values: np.ndarray) -> float:
+        return volume([(points[k].cost, float(values[k])) for k in chosen])
 
     fit = [k for k, point in enumerate(points) if judge.fits(point.cost, limits)]
     searched = [k for k in fit if not points[k].is_ladder]
     ladder = [k for k in fit if points[k].is_ladder]
     measured = np.array([point.val_drop for point in points])
-    gains = [volume(searched, row) - volume(ladder, row) for row in resampled] if searched and ladder else []
+    gains = [below(searched, row) - below(ladder, row) for row in resampled] if searched and ladder else []
     low, high = np.quantile(gains, [0.025, 0.975]) if gains else (None, None)
     return Audit(
         finished=len(pairs),
         look_correlation=rank_correlation(kls, drops),
         look_correlation_at_size=rank_correlation(kls, drops, without=sizes),
-        search_volume=volume(searched, measured) if searched else None,
-        ladder_volume=volume(ladder, measured) if ladder else None,
+        search_volume=below(searched, measured) if searched else None,
+        ladder_volume=below(ladder, measured) if ladder else None,
         gain_low=None if low is None else float(low),
         gain_high=None if high is None else float(high),
         choices=len(fit),

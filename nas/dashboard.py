@@ -19,17 +19,18 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas import ledger
 from nas.evaluation import Evaluation
+from nas.objectives import OBJECTIVES
 from search_spaces.errors import RunFolderError
 
 JOURNAL_FILE = "optuna.log"
 STUDY_NAME = "run"
-OBJECTIVES = ("size_bytes", "drop")
 
 
 def mirror(ledger_path: Path, journal_path: Path) -> int:
     """Brings the journal up to the ledger and returns how many trials were added.
 
     Genes are named by the `genes` of the ledger's first entry, a list of `{"name", "options"}`; without it by number.
+    Objectives are its `objectives`; without them size and drop.
 
     Raises:
         RunFolderError: the ledger cannot be read, or the journal mirrors another run.
@@ -41,7 +42,8 @@ def mirror(ledger_path: Path, journal_path: Path) -> int:
     if "fingerprint" not in entries[0]:
         raise RunFolderError(f"{ledger_path} is not a run's ledger: its first line must name the run")
     storage = JournalStorage(JournalFileBackend(str(journal_path)))
-    directions = ["minimize"] * len(OBJECTIVES)
+    objectives = tuple(entries[0].get("objectives", OBJECTIVES))
+    directions = ["minimize"] * len(objectives)
     study = optuna.create_study(storage=storage, study_name=STUDY_NAME, directions=directions, load_if_exists=True)
     fingerprint = entries[0]["fingerprint"]
     if study.user_attrs.get("fingerprint", fingerprint) != fingerprint:
@@ -49,17 +51,17 @@ def mirror(ledger_path: Path, journal_path: Path) -> int:
     study.set_user_attr("fingerprint", fingerprint)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # the names are a label and nothing more
-        study.set_metric_names(list(OBJECTIVES))
+        study.set_metric_names(list(objectives))
     new = ledger.evaluations(entries)[len(study.get_trials(deepcopy=False)) :]
     for evaluation in new:
-        study.add_trial(_trial(evaluation, entries[0].get("genes")))
+        study.add_trial(_trial(evaluation, entries[0].get("genes"), objectives))
     return len(new)
 
 
-def _trial(evaluation: Evaluation, genes: list[dict[str, Any]] | None) -> FrozenTrial:
+def _trial(evaluation: Evaluation, genes: list[dict[str, Any]] | None, objectives: tuple[str, ...]) -> FrozenTrial:
     """A trial with the genes as parameters and everything else that was measured as attributes.
 
-    It is complete where both objectives are known; a failed, infeasible or untrained one has no values.
+    It is complete where all objectives are known; a failed, infeasible or untrained one has no values.
     """
     values = evaluation.job.genome.values
     named = genes or [{"name": f"gene {k}", "options": [value]} for k, value in enumerate(values)]
@@ -71,7 +73,7 @@ def _trial(evaluation: Evaluation, genes: list[dict[str, Any]] | None) -> Frozen
     known = evaluation.cost is not None and evaluation.drop is not None and evaluation.status == "ok"
     return create_trial(
         state=TrialState.COMPLETE if known else TrialState.FAIL,
-        values=[attributes[name] for name in OBJECTIVES] if known else None,
+        values=[attributes[name] for name in objectives] if known else None,
         params=dict(zip(ranges, values, strict=True)),
         distributions=ranges,
         user_attrs=attributes,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
 from nas.report import page
-from nas.result import ArchiveRow, Audit, Front, Original, Point, RunResult
+from nas.result import Front, Original, Point, RunResult
 from nas.runtime import Session
 from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
@@ -91,7 +92,8 @@ def optimize(
         view.phase("reading model and data")
         found = inputs.read(config, data=data, module=module, scratch=scratch, told=view.phase)
         folder = RunFolder(config.folder)
-        with Ledger.open(path, found.fingerprint, resume=config.resume) as ledger:
+        facts = {"objectives": list(config.parsed_objectives)}
+        with Ledger.open(path, found.fingerprint, facts=facts, resume=config.resume) as ledger:
             scratch.sweep()
             found.keep()
             atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
@@ -265,9 +267,13 @@ class _Run:
             )
         )
 
+    @cached_property
+    def _original(self) -> Cost:
+        """What the original would cost as int8."""
+        return estimate(self.inputs.graph, self.inputs.device, self.config.runtime)
+
     def _hypervolume(self, found: list[tuple[Cost, float]]) -> float:
-        original = estimate(self.inputs.graph, self.inputs.device, self.config.runtime)
-        return finale.hypervolume(found, self.inputs.limits, original, self.config.parsed_objectives)
+        return finale.hypervolume(found, self.inputs.limits, self._original, self.config.parsed_objectives)
 
     # -- after the loop -----------------------------------------------------------------------------------------
 
@@ -289,7 +295,10 @@ class _Run:
         )  # fmt: skip
         points = finale.mark_front(points, names)
         chosen = judge.choose(points, resources(names)[0])
-        doubts = self._audit(points, answered, final, finale.archive(evaluations, ladder), top + 1)
+        doubts = audit.audit(
+            points, answered, final, finale.archive(evaluations, ladder), finish_rung=top + 1,
+            volume=self._hypervolume, limits=limits, resource=resources(names)[0], seed=self.config.seed,
+        )  # fmt: skip
         jobs = {e.job.genome.key: e.job for e in candidates}
         # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
@@ -307,24 +316,6 @@ class _Run:
         manifest.write(self.folder, found, result)
         self.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
         return Front(self.folder.root, result)
-
-    def _audit(
-        self,
-        points: list[Point],
-        answered: dict[str, np.ndarray],
-        final: Judge,
-        archive: tuple[ArchiveRow, ...],
-        finish_rung: int,
-    ) -> Audit | None:
-        """What the run says against itself."""
-        if not points:
-            return None
-        found, names = self.inputs, self.config.parsed_objectives
-        original = estimate(found.graph, found.device, self.config.runtime)
-        return audit.audit(
-            points, answered, final, archive, finish_rung=finish_rung, limits=found.limits, original=original,
-            objectives=names, resource=resources(names)[0], seed=self.config.seed,
-        )  # fmt: skip
 
     def _result(
         self,
@@ -346,7 +337,6 @@ class _Run:
         lines: tuple[CallBill, ...] = ()
         if picked is not None:
             lines = bill(found.space.apply(found.space.genome(picked.values)), found.device, self.config.runtime)
-        original_cost = estimate(graph, found.device, self.config.runtime)
         return RunResult(
             original=Original(
                 found.model_name,
@@ -354,7 +344,7 @@ class _Run:
                 graph.params,
                 graph.macs,
                 accuracy,
-                cost=original_cost,
+                cost=self._original,
             ),
             data_name=found.data.name,
             task=found.data.task.name,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nas import finale
 from nas.audit import audit, optimism
 from nas.judge import Judge
-from nas.objectives import OBJECTIVES, Limits
+from nas.objectives import Limits
 from nas.result import ArchiveRow
 from nas.tasks import load_task
 from tests.nas.synthetic_run import cost, point
@@ -56,6 +59,10 @@ POINTS = [
 ]
 WRONG = {"found": 1, "other": 0, "thin": 2, "wide": 1}
 LIMITS = Limits(size_bytes=256 * 1024, drop=30.0)
+SETTINGS: dict[str, Any] = {
+    "finish_rung": 3, "limits": LIMITS, "resource": "size_bytes", "seed": 0,
+    "volume": partial(finale.hypervolume, limits=LIMITS, original=cost(1024)),
+}  # fmt: skip
 
 
 def archive() -> list[ArchiveRow]:
@@ -74,10 +81,8 @@ def test_the_audit_of_four_networks() -> None:
     """
     final = judge()
     kept = {name: final.answers(answers(wrong)) for name, wrong in WRONG.items()}
-    found = audit(
-        POINTS, kept, final, archive(), finish_rung=3, limits=LIMITS, original=cost(1024), objectives=OBJECTIVES,
-        resource="size_bytes", seed=0,
-    )  # fmt: skip
+    found = audit(POINTS, kept, final, archive(), **SETTINGS)
+    assert found is not None
     assert (found.finished, found.choices) == (4, 4)
     assert found.look_correlation == pytest.approx(4.5 / (5 * 4.5) ** 0.5)
     assert (found.search_volume, found.ladder_volume) == (pytest.approx(80), pytest.approx(30))
@@ -91,10 +96,9 @@ def test_the_audit_of_four_networks() -> None:
 def test_without_a_ladder_there_is_no_gain() -> None:
     final = judge()
     kept = {name: final.answers(answers(wrong)) for name, wrong in WRONG.items()}
-    found = audit(
-        POINTS[:2], kept, final, archive()[:4], finish_rung=3, limits=LIMITS, original=cost(1024),
-        objectives=OBJECTIVES, resource="size_bytes", seed=0,
-    )  # fmt: skip
+    found = audit(POINTS[:2], kept, final, archive()[:4], **SETTINGS)
+    assert found is not None
+    assert audit([], {}, final, [], **SETTINGS) is None
     assert (found.look_correlation, found.ladder_volume, found.gain_low, found.gain_high) == (None,) * 4
     assert found.search_volume == pytest.approx(80)
 

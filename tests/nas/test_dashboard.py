@@ -46,6 +46,14 @@ def test_evaluations_become_trials_and_each_only_once(tmp_path: Path) -> None:
     assert (last.state, last.user_attrs["note"]) == (optuna.trial.TrialState.FAIL, "it broke")
 
 
+def test_the_runs_own_objectives_are_mirrored(tmp_path: Path) -> None:
+    path, journal = tmp_path / LEDGER_FILE, tmp_path / JOURNAL_FILE
+    with Ledger.open(path, "me", facts={"objectives": ["ram_bytes", "size_bytes", "drop"]}) as ledger:
+        ledger.append("evaluation", evaluation(4).to_json())
+    mirror(path, journal)
+    assert [trial.values for trial in trials(journal)] == [[256.0, 1064.0, evaluation(4).drop]]
+
+
 def test_an_untrained_look_has_no_values(tmp_path: Path) -> None:
     path, journal = tmp_path / LEDGER_FILE, tmp_path / JOURNAL_FILE
     with Ledger.open(path, "me") as ledger:
