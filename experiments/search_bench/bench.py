@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -90,9 +91,8 @@ def run(cell: Cell, table: Path) -> dict[str, object]:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     cores = sorted(os.sched_getaffinity(0))[:2]
     load, began = os.getloadavg()[0], time.time()
-    done = subprocess.run(
-        ["taskset", "-c", ",".join(map(str, cores)), *command], capture_output=True, text=True, check=False
-    )
+    pinned = partial(os.sched_setaffinity, 0, cores)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinned)
     row: dict[str, object] = {
         **asdict(cell), "commit": commit, "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
         "load": round(load, 2), "cores": len(cores), "exit": done.returncode, "seconds": round(time.time() - began, 1),
