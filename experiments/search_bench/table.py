@@ -75,7 +75,7 @@ def pooled(runs: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def with_best_pruning(runs: pd.DataFrame) -> pd.DataFrame:
-    """With an engine more: the best of Torch-Pruning's three modes for each task and seed, three budgets against one."""
+    """With one more: the best of Torch-Pruning's three modes for each task and seed, three budgets against one."""
     modes = runs[runs.engine.str.startswith("pruning-")]
     groups = modes.groupby([*TASK, "seed"], sort=False)
     best = groups.agg(
