@@ -20,11 +20,12 @@ def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], 
             last[network.holder(number)] = k
         first[layer.output] = last[layer.output] = k
     last[network.holder(network.output)] = len(network.layers)
-    buffers = [Buffer(first[n], last[n], aligned(network.values[n].size_bytes), str(n)) for n in first]
+    numbers = sorted(first)  # as the file has them: of equal sizes the planner takes the last one first
+    buffers = [Buffer(first[n], last[n], aligned(network.values[n].size_bytes), str(n)) for n in numbers]
     needs = {k: layer_scratch(network, layer, extension) for k, layer in enumerate(network.layers)}
     buffers += [Buffer(k + 1, k + 1, aligned(size), f"{k}:scratch") for k, size in needs.items() if size]
     offsets = place(buffers)
-    tensors = dict(zip(first, offsets, strict=False))
+    tensors = dict(zip(numbers, offsets, strict=False))
     scratch = dict(zip([k for k, size in needs.items() if size], offsets[len(first) :], strict=True))
     return Plan(tuple(buffers), tuple(offsets), len(network.layers)), tensors, scratch
 

@@ -115,14 +115,18 @@ def includes(folder: Path) -> list[str]:
     return [f"-I{path}" for path in (folder, third / "cmsis_nn" / "Include", third / "cmsis_core" / "Include")]
 
 
-def run(command: list[str], given: bytes, what: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> bytes:
-    """Standard output of a program that goes well.
+def run(
+    command: list[str], given: bytes, what: str, *, timeout_seconds: float = TIMEOUT_SECONDS, folder: Path | None = None
+) -> bytes:
+    """Standard output of a program that goes well, run in `folder` if one is given.
 
     Raises:
         BuildError: it fails, or takes too long.
     """
     try:
-        found = subprocess.run(command, input=given, capture_output=True, timeout=timeout_seconds, check=False)
+        found = subprocess.run(
+            command, input=given, capture_output=True, timeout=timeout_seconds, check=False, cwd=folder
+        )
     except subprocess.TimeoutExpired:
         raise BuildError(f"{what} was stopped: it must end within {timeout_seconds:g} s") from None
     except OSError as error:

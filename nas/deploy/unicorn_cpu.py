@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nas.deploy.cycles import Block
 from nas.deploy.elf import INSTALL, Firmware
-from search_spaces.errors import EngineError, TargetError
+from nas.deploy.emulated import Emulated, EmulationError
+from search_spaces.errors import TargetError
 
 PAGE = 0x1000
 PAINT = b"\xa5"
 LIMIT_SECONDS = 300
 CORES = {"m0": "CORTEX_M0", "m3": "CORTEX_M3", "m4": "CORTEX_M4", "m7": "CORTEX_M7", "m33": "CORTEX_M33"}
 """Unicorn's names; it has no Helium."""
-
-
-class EmulationError(EngineError):
-    """The emulated firmware does not run to its end."""
-
-
-@dataclass(frozen=True)
-class Emulated:
-    """What an emulated core did.
-
-    Attributes:
-        answers: int8, one row per image.
-        stack_bytes: the most the code used of the stack.
-        blocks: executed for the last image.
-        misaligned: reads on the bus more than there are loads, for that image.
-    """
-
-    answers: np.ndarray
-    stack_bytes: int
-    blocks: tuple[Block, ...]
-    misaligned: int
 
 
 def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int) -> Emulated:
@@ -60,7 +39,7 @@ def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int
     if counted.answer(images[-1], output_bytes) != answers[-output_bytes:]:
         raise EmulationError("the emulated firmware must answer the same when it is counted, and does not")
     found = np.frombuffer(answers, np.int8).reshape(len(images), output_bytes)
-    return Emulated(found, plain.stack_bytes(), counted.blocks(), counted.misaligned)
+    return Emulated("Unicorn", found, plain.stack_bytes(), counted.blocks(), counted.misaligned)
 
 
 def _machine(unicorn: Any, names: Any, core: str) -> Any:
