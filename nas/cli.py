@@ -43,6 +43,7 @@ def nas_app() -> typer.Typer:
         "space": inspect.space_command, "cost": inspect.cost_command, "targets": inspect.targets_command,
         "calibrate": inspect.calibrate_command,
         "report": finished.report_command, "dashboard": finished.dashboard_command,
+        "export": finished.export_command, "emulate": finished.emulate_command,
     }  # fmt: skip
     for name, command in commands.items():
         app.command(name)(command)

@@ -26,6 +26,7 @@ MAY_IMPORT = {
 
 DOORS = {
     "bakenn": {"nas/deploy/cmsis_nn.py"},
+    "elftools": {"nas/deploy/elf.py"},
     "matplotlib": {"nas/report/plots.py"},
     "moocore": {"nas/pareto.py"},
     "onnxruntime": {"nas/runtime.py"},
@@ -38,6 +39,7 @@ DOORS = {
     "scipy": {"nas/statistics.py"},
     "typer": {"nas/cli.py"}
     | {f"nas/commands/{name}.py" for name in ("finished", "guard", "inspect", "optimize", "options")},
+    "unicorn": {"nas/deploy/unicorn_cpu.py"},
 }
 """Who may import what, so that a dependency can be replaced in one place."""
 

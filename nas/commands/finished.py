@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from nas.commands.guard import guarded
-from nas.commands.options import Folder
+from nas.commands.guard import guarded, print_json
+from nas.commands.options import Folder, Json, Target
+from search_spaces.errors import InputError
+
+Finished = Annotated[Path, typer.Argument(metavar="MODEL", help="DIR/models/ID of a run, or a .tflite file.")]
+CoreName = Annotated[str | None, typer.Option(help="m0, m3, m4, m7, m33 or m55.")]
 
 
 @guarded
@@ -24,3 +31,42 @@ def dashboard_command(folder: Folder) -> None:
     journal = folder / dashboard.JOURNAL_FILE
     added = dashboard.mirror(folder / "ledger.jsonl", journal)
     typer.echo(f"{added} evaluations added; now run: optuna-dashboard {journal}")
+
+
+@guarded
+def export_command(
+    model: Finished,
+    c: Annotated[bool, typer.Option("--c", help="C on CMSIS-NN: static arena, no heap, a CMake list.")] = False,
+    core: CoreName = None,
+    out: Annotated[Path | None, typer.Option(help="The new folder. Default: c, beside the model's file.")] = None,
+    name: Annotated[str, typer.Option(help="How its functions begin.")] = "model",
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command wrote.")] = False,
+) -> None:
+    """Write a finished model as sources that a firmware takes in."""
+    from nas.deploy import model as deploy
+
+    if not c:
+        raise InputError("say what to export: --c (the .tflite and .onnx files are in the model's folder already)")
+    typer.echo(deploy.export(model, out, core=core or deploy.DEFAULT_CORE, name=name, force=force))
+
+
+@guarded
+def emulate_command(
+    model: Finished,
+    core: CoreName = None,
+    images: Annotated[int, typer.Option(help="How many random images are run.")] = 20,
+    target: Target = None,
+    emulator: Annotated[str | None, typer.Option(help="qemu or unicorn; without it the first that is there.")] = None,
+    compiler: Annotated[str | None, typer.Option(help="gcc or zig; without it the first that is there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Link a finished model's C for a Cortex-M and measure it in an emulator, beside the bill."""
+    from nas import listing
+    from nas.deploy import model as deploy
+
+    device = listing.load_device(target) if target else None
+    found = deploy.prove(model, core=core, count=images, device=device, emulator=emulator, compiler=compiler)
+    if as_json:
+        print_json(found.record())
+    else:
+        typer.echo(found.text())

@@ -42,19 +42,18 @@ def bill_of(network: Network, core: str, size_bytes: int) -> Bill:
 
 
 def program_of(network: Network) -> Program:
-    """The calls as `targets.lower(graph, "c")` gives them, without the reshapes, which are nothing in C."""
-    used = sorted({network.input} | {layer.output for layer in network.layers})
+    """The calls as `targets.lower(graph, "c")` gives them."""
+    used = sorted({network.input} | {call.output for call in network.calls})
     activations = tuple(Activation(str(n), str(n), network.values[n].shape, n) for n in used)
-    calls = tuple(_call(network, layer) for layer in network.layers)
-    return Program("c", str(network.input), (str(network.holder(network.output)),), activations, calls)
+    calls = tuple(_call(network, call) for call in network.calls)
+    return Program("c", str(network.input), (str(network.output),), activations, calls)
 
 
 def _call(network: Network, layer: Layer) -> Call:
     shape = () if layer.weights is None else layer.weights.shape
     source, made = network.values[layer.inputs[0]].map, network.values[layer.output].map
     return Call(
-        layer.kind, f"layer {layer.output}" if shape else None,
-        tuple(str(network.holder(n)) for n in layer.inputs), str(layer.output),
+        layer.kind, f"layer {layer.output}" if shape else None, tuple(map(str, layer.inputs)), str(layer.output),
         kernel=layer.kernel, stride=layer.stride, dilation=layer.dilation, pads=(*layer.pads, 0, 0),
         weight_shape=shape, channel_multiplier=made[2] // source[2] if layer.kind == "dw" else 1,
     )  # fmt: skip

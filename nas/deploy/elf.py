@@ -16,12 +16,14 @@ class Firmware:
 
     Attributes:
         path: the file.
+        compiler: who linked it.
         sections: bytes by name, those that take memory.
         symbols: addresses by name, bit 0 of functions off.
         loaded: where bytes come to lie before anything runs.
     """
 
     path: Path
+    compiler: str
     sections: dict[str, int]
     symbols: dict[str, int]
     loaded: tuple[tuple[int, bytes], ...]
@@ -44,7 +46,7 @@ class Firmware:
         return b""
 
 
-def read(path: Path) -> Firmware:
+def read(path: Path, compiler: str) -> Firmware:
     """Reads an ELF file.
 
     Raises:
@@ -61,4 +63,4 @@ def read(path: Path) -> Firmware:
         symbols = {s.name: s["st_value"] & ~1 if s["st_info"]["type"] == "STT_FUNC" else s["st_value"]
                    for s in table.iter_symbols() if s.name}  # fmt: skip
         loaded = tuple((s["p_paddr"], s.data()) for s in elf.iter_segments() if s["p_type"] == "PT_LOAD")
-    return Firmware(path, sections, symbols, tuple(part for part in loaded if part[1]))
+    return Firmware(path, compiler, sections, symbols, tuple(part for part in loaded if part[1]))

@@ -156,11 +156,12 @@ def _pair(source: Source, layer: Layer) -> None:
     names = "left_", "right_", ""
     fields: list[tuple[str, object]] = [
         ("left", source.at(layer.inputs[0])), ("right", source.at(layer.inputs[1])),
-        ("output", source.at(layer.output)), ("rows", rows), ("columns", columns), ("left_row", walks[0][0]), ("right_row", walks[1][0]),
+        ("output", source.at(layer.output)),
+        ("rows", rows), ("columns", columns), ("left_row", walks[0][0]), ("right_row", walks[1][0]),
         ("left_step", walks[0][1]), ("right_step", walks[1][1]),
     ]  # fmt: skip
     for name, (multiplier, shift) in zip(names, found, strict=True):
-        fields += [(f"{name}multiplier", multiplier), (f"{name}shift", shift)]
+        fields += [(f"{name}multiplier", multiplier), (f"{name}shift", shift if layer.kind == "mul" else -shift)]
     fields += [("left_offset", -left.zero), ("right_offset", -right.zero), ("out_offset", writes.zero)]
     source.layer(f"nn_{layer.kind}", "nn_pair", [*fields, ("low", layer.low), ("high", layer.high)])
 

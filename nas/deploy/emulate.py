@@ -18,6 +18,7 @@ from nas.deploy.export_c import Exported, load
 from search_spaces.errors import TargetError
 from targets.device import Device
 
+EMULATORS, COMPILERS = ("qemu", "unicorn"), ("gcc", "zig")
 PRICED = "m4"
 """The core whose cycles can be told from its instructions: its manual has a table, and its memory never waits."""
 
@@ -58,14 +59,14 @@ class EmulationReport:
 
     def text(self) -> str:
         """For people."""
-        agree = "all" if self.same == self.images else f"only {self.same}"
+        agree = f"{'all' if self.same == self.images else f'only {self.same}'} of {self.images} answers"
         lines = [
-            f"Cortex-{self.core.upper()} in {self.emulator}, linked by {self.compiler}: {agree} of {self.images} answers "
-            "are the host's byte for byte",
+            f"Cortex-{self.core.upper()} in {self.emulator}, linked by {self.compiler}",
+            f"{agree} are the host's byte for byte",
             f"{'':14}{'measured':>12}{'estimate':>12}{'off':>9}",
         ]
-        for name in ("flash_bytes", "ram_bytes", "instructions", "cycles"):
-            lines.append(_row(name, getattr(self, name), getattr(self.bill, name, None)))
+        names = "flash_bytes", "ram_bytes", "instructions", "cycles"
+        lines += [_row(name, getattr(self, name), getattr(self.bill, name, None)) for name in names]
         lines.append(_row("stack_bytes", self.stack_bytes, None))
         shares = sorted(self.by_class.items(), key=lambda item: -item[1])
         lines += ["by class: " + ", ".join(f"{name} {count:,}" for name, count in shares)] * bool(shares)
@@ -101,6 +102,9 @@ def emulate(
         BuildError, EmulationError: it cannot be linked, or does not run to its end.
     """
     exported = load(folder)
+    for value, known in ((emulator, EMULATORS), (compiler, COMPILERS)):
+        if value not in (None, *known):
+            raise TargetError(f"it must be {' or '.join(known)}, got {value!r}")
     if core not in firmware.BOARDS:
         raise TargetError(f"core must be one of {', '.join(firmware.BOARDS)}, got {core!r}")
     host.check_images(exported, images)
@@ -113,7 +117,7 @@ def emulate(
         found = _run(linked, core, images, exported, out, emulator)
         counted = _profile(found, linked, core)
     return EmulationReport(
-        core, found.emulator, compiler or firmware.compilers()[0], len(images),
+        core, found.emulator, linked.compiler, len(images),
         int((found.answers == expected).all(1).sum()), linked.flash_bytes, linked.ram_bytes, found.stack_bytes,
         counted.instructions if counted else None, {str(k): n for k, n in counted.by_class.items()} if counted else {},
         counted.cycles if counted else None, bill,

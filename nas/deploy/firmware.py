@@ -86,7 +86,7 @@ def link(folder: Path, exported: Exported, core: str, out: Path, *, compiler: st
     host.run([*flags, f"-DIMAGES={hex(board.images)}", "-c", str(out / "probe.c"), "-o", str(probe)], b"", what)
     files_ = [*host.sources(folder, exported), str(probe)]
     host.run([*flags, *files_, "-Wl,--gc-sections", "-T", str(script), "-o", str(linked)], b"", what)
-    return elf.read(linked)
+    return elf.read(linked, what)
 
 
 def compilers() -> list[str]:
@@ -98,7 +98,8 @@ def _command(board: Board, compiler: str | None, out: Path) -> tuple[Sequence[st
     there = [name for name in compilers() if compiler in (None, name) and (name == "gcc" or board.zig)]
     if not there:
         raise TargetError(
-            f"firmware is linked by {GCC} ({GCC_INSTALL}) or by Zig ({elf.INSTALL}; not for a Cortex-M55): neither is there"
+            f"firmware is linked by {GCC} ({GCC_INSTALL}) or, but for a Cortex-M55, by Zig ({elf.INSTALL}): "
+            "neither is there"
         )
     if there[0] == "gcc":
         return (GCC, "-mthumb", *board.gcc, "-nostartfiles", "--specs=nosys.specs"), GCC

@@ -87,14 +87,20 @@ class Network:
     """Calls in order, over tensors by their number in the file.
 
     Attributes:
+        calls: reshapes among them, which are nothing in C.
         views: a reshaped tensor and the one whose bytes it is.
     """
 
     values: dict[int, Value]
-    layers: tuple[Layer, ...]
+    calls: tuple[Layer, ...]
     views: dict[int, int]
     input: int
     output: int
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The calls that C makes."""
+        return tuple(call for call in self.calls if call.kind != "reshape")
 
     def holder(self, number: int) -> int:
         """The tensor whose bytes a tensor is."""
@@ -145,6 +151,7 @@ class _Reader:
             if made.size_bytes != self.values[inputs[0]].size_bytes:
                 raise TargetError(f"{where} must keep its {self.values[inputs[0]].size_bytes} values")
             self.views[output] = self.views.get(inputs[0], inputs[0])
+            self.layers.append(Layer(kind, inputs, output))
         else:
             self.layers.append(self._layer(kind, operator, inputs, output, where))
 

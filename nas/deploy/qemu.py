@@ -27,7 +27,7 @@ def is_there() -> bool:
 
 
 def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int, out: Path) -> Emulated:
-    """The answers of a firmware to int8 images. Its plugin is compiled on the way; without a compiler nothing is counted.
+    """The answers of a firmware to int8 images; without a compiler for the plugin nothing is counted.
 
     Args:
         out: a folder for its files.

@@ -30,9 +30,13 @@ def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int
         import unicorn
         from unicorn import arm_const
     except ImportError:
-        raise TargetError(f"without QEMU a Cortex-M is emulated by Unicorn, which is not installed: {INSTALL}") from None
+        raise TargetError(
+            f"without QEMU a Cortex-M is emulated by Unicorn, which is not installed: {INSTALL}"
+        ) from None
     if core not in CORES:
-        raise TargetError(f"Unicorn emulates {', '.join(CORES)}, not {core}; QEMU does: apt-get install qemu-system-arm")
+        raise TargetError(
+            f"Unicorn emulates {', '.join(CORES)}, not {core}; QEMU does: apt-get install qemu-system-arm"
+        )
     plain, counted = (_Run(_machine(unicorn, arm_const, core), firmware, unicorn, arm_const) for _ in range(2))
     answers = b"".join(plain.answer(image, output_bytes) for image in images)
     counted.count()

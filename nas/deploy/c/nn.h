@@ -38,7 +38,7 @@ typedef struct {
     uint32_t rows, columns;
     uint32_t left_row, right_row, left_step, right_step; /* from one row, and one column, to the next; 0 repeats */
     int32_t left_multiplier, right_multiplier, multiplier;
-    int8_t left_shift, right_shift, shift;
+    int8_t left_shift, right_shift, shift; /* sums: to the right */
     int16_t left_offset, right_offset, out_offset;
     int8_t low, high;
 } nn_pair;
@@ -129,6 +129,11 @@ static inline int32_t nn_round_shift(int32_t value, int32_t exponent) {
 static inline int32_t nn_scaled(int32_t value, int32_t multiplier, int32_t shift) {
     const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
     return nn_round_shift(nn_high((int32_t)((uint32_t)value << left), multiplier), right);
+}
+
+/* The same where the shift is to the right. */
+static inline int32_t nn_scaled_down(int32_t value, int32_t multiplier, int32_t right) {
+    return nn_round_shift(nn_high(value, multiplier), right);
 }
 
 static inline int8_t nn_clamped(int32_t value, int8_t low, int8_t high) {
