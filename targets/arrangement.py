@@ -37,7 +37,7 @@ def arranged(program: Program, known: Mapping[str, int] = NOTHING) -> Program:
     """
     given = _plan(program, known)
     plans, enough = [(program.calls, given)], max(given.live_bytes)
-    if _branches(program):
+    if branches(program):
         other = _reordered(program, given)
         if other.calls != program.calls:
             plans.append((other.calls, _plan(other, known)))
@@ -56,6 +56,18 @@ def arranged(program: Program, known: Mapping[str, int] = NOTHING) -> Program:
         if least <= enough:
             break
     return best
+
+
+def ordered_like(program: Program, other: Program) -> Program:
+    """`program` with its calls in the order of `other`, which writes all that it writes."""
+    place = {call.output: k for k, call in enumerate(other.calls)}
+    return _in_order(program, sorted(program.calls, key=lambda call: place[call.output]))
+
+
+def branches(program: Program) -> bool:
+    """Has the program calls that need not stand where they stand?"""
+    calls = program.calls
+    return not all([before.output in call.inputs for before, call in zip(calls, calls[1:], strict=False)])
 
 
 @lru_cache(maxsize=1 << 16)
@@ -79,23 +91,21 @@ def _arena(program: Program, core: Extension) -> int:
     return _plan(program, core=core).arena_bytes
 
 
-def _branches(program: Program) -> bool:
-    """Has the program calls that need not stand where they stand?"""
-    calls = program.calls
-    return not all([before.output in call.inputs for before, call in zip(calls, calls[1:], strict=False)])
-
-
 def _reordered(program: Program, given: Plan) -> Program:
-    """The calls in the order of the least peak, the tensors in the order they are made."""
+    """With its calls in the order of the least peak known."""
     number = {program.input: 0} | {call.output: k for k, call in enumerate(program.calls, start=1)}
     sizes = tuple([aligned(program.by_name[name].size_bytes) for name in number])
     reads = tuple([tuple(dict.fromkeys([number[name] for name in call.inputs])) for call in program.calls])
     found = {buffer.first: buffer.size_bytes for buffer in given.buffers[len(number) :]}
     scratch = tuple([found.get(k, 0) for k in range(1, len(number))])
     kept = frozenset([number[name] for name in program.outputs])
-    calls = tuple([program.calls[k] for k in least_peak(Calls(reads, sizes, scratch, kept))])
+    return _in_order(program, [program.calls[k] for k in least_peak(Calls(reads, sizes, scratch, kept))])
+
+
+def _in_order(program: Program, calls: list[Call]) -> Program:
+    """With these calls, and the tensors in the order they are made."""
     names = [program.input, *[call.output for call in calls]]
-    return replace(program, calls=calls, activations=tuple([program.by_name[name] for name in names]))
+    return replace(program, calls=tuple(calls), activations=tuple([program.by_name[name] for name in names]))
 
 
 def _tied(plans: list[tuple[tuple[Call, ...], Plan]], count: int) -> Iterator[tuple[tuple[Call, ...], list[Buffer]]]:

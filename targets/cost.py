@@ -117,7 +117,7 @@ def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_by
         size_bytes=size_bytes,
         weights_bytes=sum([cost.weights_bytes for cost in costs]),
         flash_bytes=flash_bytes(program, costs, device.kernel_core, size_bytes),
-        ram_bytes=ram_bytes(program, costs, plan(program, costs).arena_bytes),
+        ram_bytes=ram_bytes(program, costs, plan(program, costs)),
         macs=sum([cost.macs for cost in costs]),
         params=sum([cost.weights + cost.filters for cost in costs]),
         latency_ms=milliseconds,

@@ -25,7 +25,7 @@ from math import prod
 from search_spaces.graph import Graph, Op, Shape
 from search_spaces.ops import is_depthwise
 from targets import support
-from targets.arrangement import JUDGE, arranged, scratch_of
+from targets.arrangement import JUDGE, arranged, branches, ordered_like, scratch_of
 from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
 from targets.program import Call, CallKind, Fused, Program, Runtime
 from targets.scales import scheme
@@ -41,7 +41,9 @@ PROBABILITY, TANH = (1 / 256, -128), (1 / 128, 0)
 
 
 def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
-    """The kernel calls `runtime` executes for `graph`; for "tflm" in the order of the smallest arena known.
+    """The kernel calls `runtime` executes for `graph`, in the order of the smallest arena known.
+
+    Generated C is made from the `.tflite` file, so its order is the one chosen for "tflm".
 
     Raises:
         TargetError: the runtime is unknown, or an operator breaks one of its rules (`targets.support`).
@@ -55,7 +57,9 @@ def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
         if bare:
             low = lowered(graph, runtime, bare)
             program = low.program()
-    return arranged(program, low.scratch) if runtime == "tflm" else program
+    if runtime == "tflm":
+        return arranged(program, low.scratch)
+    return ordered_like(program, lower(graph)) if branches(program) else program
 
 
 def lowered(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> Lowering:

@@ -15,22 +15,14 @@ from math import prod
 from typing import NamedTuple
 
 from targets.core import CallCost
-from targets.program import Program
+from targets.persistent import persistent_bytes, planning_bytes
+from targets.program import CallKind, Program, Runtime
 
 ALIGNMENT = 16
 
-PERSISTENT_BASE_BYTES = 420
-PERSISTENT_CALL_BYTES = 240
-PERSISTENT_FILTER_BYTES = 8
-PERSISTENT_TABLE_BYTES = 256
-"""What TFLM keeps at the arena's other end: interpreter and allocator, a node and its data per call, and a multiplier
-and a shift (int32 each) per filter, and the table in which an ELU looks its 256 answers up.
-
-The filters' 8 bytes are exact (`kernels/cmsis_nn/conv.cc`). The rest is set so that single-layer arenas measured on an
-nRF52832 (tk-king/MicroNas) are met or exceeded: 660 bytes for an add, 576 to 618 for softmax and pooling, 590 + 7.6 a
-filter for a conv. With the planned part it gives 56.8 KB, 24.2 KB, 4.1 KB where EdgeMark's firmware of the MLPerf Tiny
-image, keyword and anomaly networks has 55.9, 24.2, 4.2 KB of static RAM (the last one's layers have one scale each).
-"""
+ELSEWHERE: dict[Runtime, frozenset[CallKind]] = {"tflm": frozenset({"fc"}), "c": frozenset({"fc", "transpose_conv"})}
+"""Calls whose kernels do not work in the planned part: TFLM keeps the sums that Helium's linear layers ask for
+(`targets.persistent`), and generated C has kernels of its own for these."""
 
 
 class Buffer(NamedTuple):
@@ -90,17 +82,15 @@ def planned(program: Program, scratch: tuple[int, ...]) -> Plan:
     return found
 
 
-def ram_bytes(program: Program, costs: Sequence[CallCost], arena_bytes: int) -> int:
+def ram_bytes(program: Program, costs: Sequence[CallCost], found: Plan) -> int:
     """Bytes of RAM the runtime's arena needs; input and output included, stack and the application not.
 
-    For "tflm" the interpreter's persistent data is added (see `PERSISTENT_BASE_BYTES`); "c" code has none.
+    For "tflm" the interpreter's own data is added, and planning must find room (`targets.persistent`); "c" code has
+    neither.
     """
     if program.runtime != "tflm":
-        return arena_bytes
-    filters = sum(cost.filters for cost in costs)
-    calls, tables = len(program.calls), sum([call.kind == "elu" for call in program.calls])
-    own = PERSISTENT_BASE_BYTES + PERSISTENT_CALL_BYTES * calls + PERSISTENT_TABLE_BYTES * tables
-    return arena_bytes + own + PERSISTENT_FILTER_BYTES * filters
+        return found.arena_bytes
+    return persistent_bytes(program, costs) + max(found.arena_bytes, planning_bytes(program, len(found.buffers)))
 
 
 def lifetimes(program: Program, scratch: Sequence[int]) -> list[Buffer]:
@@ -124,8 +114,9 @@ def lifetimes(program: Program, scratch: Sequence[int]) -> list[Buffer]:
         for tensor in program.activations
         if tensor.name not in holder
     ]
+    elsewhere = ELSEWHERE[program.runtime]
     for k, (call, size) in enumerate(zip(program.calls, scratch, strict=True), start=1):
-        if size:
+        if size and call.kind not in elsewhere:
             found.append(Buffer(k, k, aligned(size), f"{call.output}:scratch"))
     return found
 

@@ -104,7 +104,7 @@ class Program:
         runtime: who will execute it; the padding and in-place rules are that runtime's.
         input: name of the input activation.
         outputs: names of the output activations.
-        activations: every arena tensor, the input's first, then in order of creation.
+        activations: every arena tensor, in the order of the file (`targets.arrangement`).
     """
 
     runtime: Runtime
