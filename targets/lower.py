@@ -35,6 +35,8 @@ Pair = tuple[int, int]
 
 NO_PADS = (0, 0, 0, 0)
 NONE: Fused = "none"
+MOST_JOINED = 10
+"""Inputs that TFLM's concatenation takes (`kMaxInputNum` of `kernels/concatenation.cc`); more are joined in parts."""
 PADDED = ":padded"
 PROBABILITY, TANH = (1 / 256, -128), (1 / 128, 0)
 """Scale and zero point of int8 softmax and logistic outputs, and of tanh: TFLite's quantization specification."""
@@ -302,8 +304,15 @@ def _concat(low: Lowering, op: Op) -> None:
     support.check_unordered(op, [low.flattened.get(name) for name in op.inputs])
     support.check_one_scale(op, [low.activations[name].fixed for name in op.inputs])
     low.join(op.inputs)
-    low.activate(op.name, channels_last(low.shapes[op.name]), like=op.inputs[0])
-    low.calls.append(Call("concat", None, op.inputs, op.name))
+    names = op.inputs
+    while len(names) > MOST_JOINED:
+        parts = [low.activations[name].shape for name in names[:MOST_JOINED]]
+        joined = (*parts[0][:-1], sum([shape[-1] for shape in parts]))
+        part = low.activate(low.unused(op.name + ":part"), joined, like=names[0], holds=op.name)
+        low.calls.append(Call("concat", None, names[:MOST_JOINED], part))
+        names = (part, *names[MOST_JOINED:])
+    low.activate(op.name, channels_last(low.shapes[op.name]), like=names[0])
+    low.calls.append(Call("concat", None, names, op.name))
     if low.never_negative.issuperset(op.inputs):
         low.never_negative.add(op.name)
 

@@ -9,6 +9,7 @@ larger. Against boards see `experiments/cost_model`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from targets.core import CallCost
 from targets.program import CallKind, Program
@@ -16,8 +17,8 @@ from targets.program import CallKind, Program
 BASE_BYTES = 460
 """Allocators, planner, the input's and one output's descriptions, and what alignment may take: the least that no
 single-layer arena measured on a board exceeds. They count TFLM's recording allocator; a plain one takes less."""
-OUTPUT_BYTES = 64
-"""The description of a further output."""
+END_BYTES = 80
+"""The description of a further input or output."""
 TENSOR_BYTES = 12
 """`TfLiteEvalTensor`, of every tensor in the file."""
 NODE_BYTES = 32
@@ -57,23 +58,32 @@ _OPTIONS_AND_DATA: dict[CallKind, tuple[int, int, int]] = {
 }
 """Of each kind: the options parsed from the file, the kernel's data rounded up to 16, and how many constants it reads."""
 
-CALL_BYTES: dict[CallKind, int] = {
-    kind: NODE_BYTES + options + data + TENSOR_BYTES * constants
-    for kind, (options, data, constants) in _OPTIONS_AND_DATA.items()
-}
-
 
 def persistent_bytes(program: Program, costs: Sequence[CallCost]) -> int:
-    """Bytes of the tail; `costs` are `targets.core.call_costs` of the program.
+    """Bytes of the tail; `costs` are `targets.core.call_costs` of the program."""
+    ends = len(program.outputs) + 1
+    own = [
+        call_bytes(call.kind, cost.filters, cost.scratch_bytes)
+        for call, cost in zip(program.calls, costs, strict=True)
+    ]
+    return objects_bytes(ends, len(program.activations)) + sum(own)
 
-    Every filter has a multiplier and a shift, int32 each. Helium's linear layers keep the sums of their weights there,
-    which for all others would be scratch.
+
+def objects_bytes(ends: int, activations: int) -> int:
+    """Bytes of the interpreter's own objects for a network with so many inputs and outputs together."""
+    return BASE_BYTES + END_BYTES * (ends - 2) + TENSOR_BYTES * activations
+
+
+@lru_cache(maxsize=1 << 16)
+def call_bytes(kind: CallKind, filters: int, scratch_bytes: int) -> int:
+    """Bytes of a call: its node, options, data and constants, and of every filter a multiplier and a shift, int32 each.
+
+    Helium's linear layers keep the sums of their weights there, which for all others would be scratch.
     """
-    total = BASE_BYTES + OUTPUT_BYTES * (len(program.outputs) - 1) + TENSOR_BYTES * len(program.activations)
-    for call, cost in zip(program.calls, costs, strict=True):
-        total += CALL_BYTES[call.kind] + 2 * _words(cost.filters)
-        if cost.scratch_bytes:
-            total += _words(cost.filters) if call.kind == "fc" else HANDLE_BYTES
+    options, data, constants = _OPTIONS_AND_DATA[kind]
+    total = NODE_BYTES + options + data + TENSOR_BYTES * constants + 2 * _words(filters)
+    if scratch_bytes:
+        total += _words(filters) if kind == "fc" else HANDLE_BYTES
     return total
 
 

@@ -22,7 +22,15 @@ def draw(folder: Path, calls: dict[str, Told], boards: dict[str, Told], networks
     _page(folder / "cost-model-boards.png", found, "measured on the board", 4, size=9)
 
 
-def _page(file: Path, panels: dict[str, Told], measured: str, columns: int, *, size: int) -> None:
+def draw_arenas(folder: Path, boards: dict[str, Told], interpreted: Told) -> None:
+    panels = {f"{board}, a layer": told for board, told in boards.items()}
+    panels["TFLM on a PC, planned part"] = interpreted
+    _page(folder / "cost-model-arena.png", panels, "arena as TFLM reports it, bytes", 4, size=5, said="predicted, bytes")
+
+
+def _page(
+    file: Path, panels: dict[str, Told], measured: str, columns: int, *, size: int, said: str = "predicted, held out"
+) -> None:
     lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(3 * columns, 3 * lines), squeeze=False, layout="constrained")
     for axis in axes.flat[len(panels) :]:
@@ -30,7 +38,7 @@ def _page(file: Path, panels: dict[str, Told], measured: str, columns: int, *, s
     for axis, (title, told) in zip(axes.flat, panels.items(), strict=False):
         _panel(axis, title, told, size)
     figure.supxlabel(measured)
-    figure.supylabel("predicted, held out")
+    figure.supylabel(said)
     figure.savefig(file, dpi=70)
     plt.close(figure)
 
