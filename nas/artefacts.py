@@ -10,8 +10,8 @@ from pathlib import Path
 class RunFolder:
     """Paths inside one run's folder.
 
-    `work/<job>.safetensors` continues a training, `work/<job>.onnx` and `.tflite` are what was scored; `models/<id>/`
-    holds the chosen few.
+    `work/<job>.safetensors` continues a training, `work/<job>.onnx` and `.tflite` are what was scored, `work/told/`
+    holds what a maker's tool said of candidates; `models/<id>/` holds the chosen few.
     """
 
     root: Path
@@ -23,6 +23,10 @@ class RunFolder:
     @property
     def models(self) -> Path:
         return self.root / "models"
+
+    @property
+    def told(self) -> Path:
+        return self.work / "told"
 
     def checkpoint(self, job_id: str) -> Path:
         return self.work / f"{job_id}.safetensors"

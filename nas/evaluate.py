@@ -23,6 +23,7 @@ from nas.int8.quantize import calibrate, quantize
 from nas.judge import Judge
 from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
+from nas.prices import Prices
 from nas.runtime import Session, ending_of
 from nas.students.candidate import Student
 from nas.students.inherit import importance, inherit
@@ -35,7 +36,6 @@ from search_spaces.space import SearchSpace
 from targets.cost import Cost
 from targets.device import Device
 from targets.lower import lower
-from targets.pricing import Pricer
 from targets.program import Runtime
 
 REFIT_IMAGES = 256
@@ -109,7 +109,7 @@ class RealProblem:
         self.weights: Weights = {
             name.removeprefix("weight:"): array for name, array in arrays.items() if name.startswith("weight:")
         }
-        self.pricer = Pricer(setup.space, setup.device, setup.runtime)
+        self.prices = Prices(setup.space, setup.device, setup.runtime, setup.limits, setup.folder.told)
 
     @cached_property
     def order(self) -> dict[int, np.ndarray]:
@@ -121,7 +121,7 @@ class RealProblem:
         return Reference(self.space.graph, self.weights, images)
 
     def price(self, genome: Genome) -> Cost:
-        return self.pricer.price(genome)
+        return self.prices.price(genome)
 
     def evaluate(self, job: Job) -> Evaluation:
         phases = Phases()
@@ -129,6 +129,8 @@ class RealProblem:
         if violation(cost, self.setup.limits) > 0:
             return Evaluation(job, cost, status="infeasible", note="over a limit; not trained")
         graph = self.space.apply(job.genome)
+        if off := self.prices.off_npu(graph):
+            return Evaluation(job, cost, status="infeasible", note=f"not trained: {off}")
         if job.rung == 0:
             with phases("refit"):
                 weights = self._inherited(job.genome)
@@ -199,8 +201,10 @@ class RealProblem:
             quantized = quantize(program, weights, ranges)
         with phases("write"):
             onnx_bytes = qdq_onnx(program, quantized).SerializeToString()
-            atomic.write_bytes(self.setup.folder.onnx(job.id), onnx_bytes)
-            atomic.write_bytes(self.setup.folder.tflite(job.id), tflite_bytes(program, quantized))
+            files = {"onnx": onnx_bytes, "tflite": tflite_bytes(program, quantized)}
+            atomic.write_bytes(self.setup.folder.onnx(job.id), files["onnx"])
+            atomic.write_bytes(self.setup.folder.tflite(job.id), files["tflite"])
+            cost = self.prices.of_files(cost, graph, files)
         with phases("score"):
             session = Session(onnx_bytes, threads=1, ending=ending_of(graph, self.task.ending, int8=True))
             logits = session.logits(self.judge.images(graph.input_shape))

@@ -20,8 +20,9 @@ from nas.data.pictures import Told
 from nas.data.scratch import Scratch
 from nas.functions import FUNCTION
 from nas.objectives import ANYWHERE, Limits, violation
+from nas.prices import Prices, check_limits, known_before, off_npu
 from search_spaces.declare import load_declaration
-from search_spaces.errors import DataError, LimitError, ModelError, NothingFits
+from search_spaces.errors import DataError, LimitError, ModelError, NothingFits, TargetError
 from search_spaces.from_onnx import load_model, read_model
 from search_spaces.graph import Graph, Shape, Weights
 from search_spaces.preprocessing import normalized
@@ -56,6 +57,7 @@ class Inputs:
         fingerprint: of everything that defines what is searched for.
         prepared: the graph begins with the normalization that the file expects to be done before it.
         augment: how views of the training samples are made.
+        on_cpu: operators of the original that the device's NPU leaves to its CPU, a sentence each.
     """
 
     model_path: Path
@@ -70,10 +72,20 @@ class Inputs:
     fingerprint: str
     prepared: bool = False
     augment: Preset = "none"
+    on_cpu: tuple[str, ...] = ()
 
     @property
     def digests(self) -> dict[str, str]:
         return {"model": _digest(self.model_path, self.exported), **self.data.digests()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report should say of the data and the device, a sentence each."""
+        return (*self.data.notes, *wording.cautions(self.device), *self.on_cpu)
+
+    def prices(self, runtime: Runtime, folder: Path) -> Prices:
+        """What prices candidates; a maker's answers are kept in `folder`."""
+        return Prices(self.space, self.device, runtime, self.limits, folder)
 
     def session(self, *, threads: int = 1) -> Session:
         """The original in onnxruntime, for batches of images as the graph takes them.
@@ -151,8 +163,7 @@ def read(
         raise ModelError(f"a model has one output, {path} has {found}; export it with the one that matters")
     task, output = config.loaded_task, graph.shapes[graph.outputs[0]]
     task.check_model(graph.input_shape, output, path)
-    if device.npu is not None:
-        npu_support.check(lower(graph), device.npu)
+    on_cpu = check_device(graph, device, limits)
     loaded = load_data(spec, graph.input_shape, prod(output), task, seed=config.seed, scratch=scratch, told=told)
     whole = derive(graph, declaration)
     space = cut(whole, device, config.runtime, limits)
@@ -161,7 +172,7 @@ def read(
     name = _name(config.model, module)
     inputs = Inputs(
         path, exported, name, graph, weights, loaded, device, limits, space, fingerprint, bool(config.normalize),
-        preset_for(loaded.x_train, config.augment),
+        preset_for(loaded.x_train, config.augment), on_cpu,
     )  # fmt: skip
     inputs.session().logits(loaded.x_search[:2])  # a model that onnxruntime refuses is refused here
     return inputs
@@ -173,10 +184,7 @@ def with_device(limits: Limits, device: Device) -> Limits:
     Raises:
         LimitError: what is limited cannot be known for the device.
     """
-    for name in limits.active:
-        if name not in (*device.priced, "size_bytes", "drop"):
-            law = f"{name} cannot be limited: it is not known for target {device.name!r}"
-            raise LimitError(f"{law}; leave the limit out or name another target (nas targets)")
+    check_limits(limits, device)
     own = {name: getattr(device, name) for name in ("flash_bytes", "ram_bytes") if name in device.priced}
     tighter = {name: min(getattr(limits, name) or has, has) for name, has in own.items() if has is not None}
     return replace(limits, **tighter)
@@ -201,12 +209,45 @@ def cut(whole: SearchSpace, device: Device, runtime: Runtime, limits: Limits) ->
         TargetError: the runtime lacks an operator.
         LimitError: what is limited is not known for the device.
     """
+    before = known_before(limits, device)
+
+    def fits(made: Graph) -> bool:
+        return violation(estimate(made, device, runtime), before) == 0 and not off_npu(made, whole.graph, device)
+
     try:
-        return whole.cut(lambda made: violation(estimate(made, device, runtime), limits) == 0)
+        left = whole.cut(fits)
     except NothingFits:
         least = estimate(whole.apply(whole.cheapest), device, runtime)
-        sentence = wording.binding_sentence(least, limits)
+        sentence = wording.binding_sentence(least, before)
         raise NothingFits(f"no network of the space meets the limits, not even the cheapest. {sentence}") from None
+    if before != limits:
+        _check_by_maker(Prices(left, device, runtime, limits), limits)
+    return left
+
+
+def _check_by_maker(prices: Prices, limits: Limits) -> None:
+    """Raises NothingFits if, by the maker's tool, neither the cheapest network nor the narrowest whole one fits."""
+    costs = [prices.price(genome) for genome in dict.fromkeys((prices.space.cheapest, prices.space.uniform(0.0)))]
+    least = min(costs, key=lambda cost: violation(cost, limits))
+    if violation(least, limits) > 0:
+        sentence = wording.binding_sentence(least, limits)
+        raise NothingFits(f"no network of the space meets the limits, not even the cheapest. {sentence}")
+
+
+def check_device(graph: Graph, device: Device, limits: Limits) -> tuple[str, ...]:
+    """What the device's NPU leaves of a network to a CPU whose kernels are priced, a sentence each.
+
+    Raises:
+        TargetError: the device takes no int8 weights, or its CPU has no prices for what the NPU leaves to it.
+        LimitError: latency is limited, and the maker's tool does not count the CPU's share.
+    """
+    npu_support.check_weights("int8", device)
+    left = () if device.npu is None else tuple(npu_support.broken(lower(graph), device.npu))
+    if left and device.kernels is None:
+        raise TargetError(left[0])
+    if left and limits.latency_ms is not None:
+        raise LimitError(f"latency_ms cannot be limited: the CPU's share of it is not known. {left[0]}")
+    return left
 
 
 def load_graph(path: Path, input_shape: Shape | None = None) -> Graph:

@@ -141,20 +141,23 @@ def excesses(cost: Cost, limits: Limits, drop: float | None = None) -> dict[str,
     """How far each limited quantity is beyond its limit, as a share of the limit: 0.25 is 25 % over, -0.5 half of it.
 
     Relative, so that bytes do not drown points. A drop counts only where it is given; below one point its excess is in
-    points, so that a limit of 0 can be judged too.
+    points, so that a limit of 0 can be judged too. What is not known of a network that is over a known limit is left
+    out: a maker's tool is not asked about those.
 
     Raises:
-        LimitError: a limited quantity is unknown for this cost.
+        LimitError: a limited quantity is unknown for a cost that keeps all others.
     """
-    found = {}
+    found, unknown = {}, ""
     for name, limit in limits.active.items():
         value = drop if name == "drop" else getattr(cost, name)
         if value is not None:
             found[name] = (value - limit) / (max(limit, 1.0) if name == "drop" else limit)
         elif name != "drop":
-            raise LimitError(
-                f"{name} cannot be limited: it is not known for target {cost.target!r}; leave the limit out"
-            )
+            unknown = name
+    if unknown and not any(excess > 0 for excess in found.values()):
+        raise LimitError(
+            f"{unknown} cannot be limited: it is not known for target {cost.target!r}; leave the limit out"
+        )
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, audit, baseline, finale, inputs, judge, manifest, material, study, timing, wording
+from nas import atomic, audit, baseline, finale, inputs, judge, maker, manifest, material, study, timing, wording
 from nas.artefacts import RunFolder
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
@@ -38,7 +38,6 @@ from nas.workers import Serial, Workers
 from search_spaces.errors import RunFolderError
 from search_spaces.genes import Genome
 from targets.cost import CallBill, Cost, bill, estimate
-from targets.pricing import Pricer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,8 +127,8 @@ class _Run:
         self.clock.arithmetic += (time.time() - started) * self.config.workers
         self.view.phase("timing training steps")
         plan = self._plan()
-        pricer = Pricer(self.inputs.space, self.inputs.device, self.config.runtime)
-        strategy = build_strategy(self.config, self.inputs, plan, pricer.price)
+        prices = self.inputs.prices(self.config.runtime, self.folder.told)
+        strategy = build_strategy(self.config, self.inputs, plan, prices.price)
         deadline = self._deadline()
         setup = self._setup(plan, deadline)
         workers = self._workers(setup, arrays)
@@ -376,9 +375,9 @@ class _Run:
             seed=self.config.seed,
             version=VERSION,
             notes=(
-                *found.data.notes,
+                *found.notes,
                 *baseline.doubts(accuracy, found.data.task, found.data.outputs),
-                *wording.cautions(found.device),
+                *maker.notes(found.device, None if picked is None else self.folder.models / picked.id),
             ),
             objectives=self.config.parsed_objectives,
         )

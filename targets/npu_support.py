@@ -7,7 +7,7 @@ of an Ethos-U are Vela 5.2's (`vela --supported-ops-report`, SUPPORTED_OPS.md), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 
 from search_spaces.errors import TargetError
@@ -37,22 +37,24 @@ def check_weights(weight_type: str, device: Device) -> None:
         raise TargetError(f"{device.name} takes weights of {known}, not of {weight_type}. {law}")
 
 
-def runs(program: Program, device: Device) -> bool:
-    """Does the device's NPU run a program as a whole? True without an NPU."""
-    return device.npu is None or not any(True for _ in broken(program, device.npu))
-
-
-def broken(program: Program, npu: str) -> Iterator[str]:
+def broken(program: Program, npu: str) -> list[str]:
     """A sentence for each call that an NPU leaves to the CPU or refuses, with the rule it breaks."""
+    return list(left(program, npu).values())
+
+
+def left(program: Program, npu: str) -> dict[str, str]:
+    """The same by operator, or by the tensor that a call without weights writes."""
+    found = {}
     rockchip = RKNN.fullmatch(npu) is not None
     rules, family = (ROCKCHIP_RULES, npu) if rockchip else (RULES, npu.rpartition("-")[0])
     for call in program.calls:
         for rule in rules.get(call.kind, ()):
-            found = rule(call, program, family)
-            if found:
-                law = (rule.__doc__ or "").splitlines()[0]
-                yield f"{call.op or call.output!r} cannot run on {npu}: {found}. {law}"
+            broke = rule(call, program, family)
+            if broke:
+                law, name = (rule.__doc__ or "").splitlines()[0], call.op or call.output
+                found[name] = f"{name!r} cannot run on {npu}: {broke}. {law}"
                 break
+    return found
 
 
 def stride(call: Call, program: Program, family: str) -> str | None:

@@ -57,7 +57,7 @@ def vendor_text(graph: Graph, weights: Weights, device: Device, runtime: Runtime
         f"{found.clock_hz / 1e6:g} MHz.\nIts figures, not this engine's. {_weights(exported)}",
         _calls(found),
         _beside(found, graph, device, runtime),
-        _placement(found),
+        maker.placement(found),
         "\n".join(_broken(program, device)),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -104,7 +104,7 @@ def _check_exported(content: bytes, exported: Path, program: Program, graph: Gra
 
 def _broken(program: Program, device: Device) -> list[str]:
     """The rules of the device's NPU that a program breaks, each in a sentence."""
-    return [] if device.npu is None else list(npu_support.broken(program, device.npu))
+    return [] if device.npu is None else npu_support.broken(program, device.npu)
 
 
 def _calls(found: VendorEstimate) -> str:
@@ -135,16 +135,3 @@ def _where(found: VendorEstimate) -> str:
     """Which memories the tool's RAM is in."""
     parts = {"SRAM": found.sram_bytes, "DRAM, weights included": found.dram_bytes}
     return " and ".join(f"{wording.size(size)} {name}" for name, size in parts.items() if size) or "none"
-
-
-def _placement(found: VendorEstimate) -> str:
-    """How many operators are left to the CPU, and which the tool does not count."""
-    left, total = found.on_cpu, len(found.calls)
-    said = f"All {total} operators run on the NPU."
-    if left:
-        law = "the figures leave their time out"
-        said = f"{len(left)} of {total} operators are left to the CPU, and {law}: {', '.join(left)}."
-    if found.uncounted:
-        law = f"{found.tool} counts no cycles for"
-        said += f"\n{law} {len(found.uncounted)} of them: {', '.join(sorted(set(found.uncounted)))}."
-    return said

@@ -414,7 +414,7 @@ def test_a_flag_that_cannot_be_read(desk: Desk, flag: str, value: str | None, te
     [
         ("max_energy", "5mJ", "stm32f446", "energy_uj"),  # nobody has published its power
         ("max_latency", "50ms", "esp32s3", "latency_ms"),  # nobody has priced its kernels
-        ("max_ram", "64KB", "rv1106", "ram_bytes"),
+        ("max_energy", "5mJ", "rv1106", "energy_uj"),  # nor has its maker's tool
     ],
 )
 def test_a_limit_on_what_is_not_known_for_the_target(
