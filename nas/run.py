@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, audit, baseline, finale, inputs, judge, maker, manifest, material, study, timing, wording
+from nas import atomic, audit, baseline, finale, inputs, judge, maker, manifest, material, study, timing
 from nas.artefacts import RunFolder
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
