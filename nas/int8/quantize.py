@@ -58,6 +58,21 @@ class Quantized:
     bias_scales: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A network on its int8 grid: rounded, and where its weights were before that.
+
+    Attributes:
+        quantized: the rounded network.
+        weights: by operator, float64 in steps of each filter's scale, at most `WEIGHT_LIMIT` in magnitude.
+        unit: per scale group, what 1 there is in the float network's units (of equalized channels).
+    """
+
+    quantized: Quantized
+    weights: Mapping[str, np.ndarray]
+    unit: np.ndarray
+
+
 def calibrate(
     program: Program,
     graph: Graph,
@@ -92,7 +107,16 @@ def calibrate(
 
 
 def quantize(program: Program, weights: Weights, ranges: Ranges) -> Quantized:
-    """The int8 form of a network: channels equalized (`nas.int8.equalize`), and biases corrected for rounded weights.
+    """The int8 form of a network.
+
+    Raises:
+        QuantizeError: a weight, a bias or an activation is not finite.
+    """
+    return on_grid(program, weights, ranges).quantized
+
+
+def on_grid(program: Program, weights: Weights, ranges: Ranges) -> Grid:
+    """A network and its int8 form: channels equalized (`nas.int8.equalize`), and biases corrected for rounded weights.
 
     Rounding a filter's weights shifts its mean output; the bias takes that back, from the mean of every input channel
     (arXiv:1906.04721, section 4.2). On the networks of `nas.int8.equalize` that lowers the error of the logits by a
@@ -110,6 +134,7 @@ def quantize(program: Program, weights: Weights, ranges: Ranges) -> Quantized:
     unit = np.array([1.0 if reference is None else physical[reference] for reference in facts.unit])
     scales = (physical / unit).astype(np.float32)
     found: tuple[dict[str, np.ndarray], ...] = ({}, {}, {}, {})
+    unrounded = {}
     for call in program.calls:
         if call.op is None or not call.weight_shape:
             continue
@@ -121,7 +146,8 @@ def quantize(program: Program, weights: Weights, ranges: Ranges) -> Quantized:
             mean = mean / prod(call.stride)
         for place, array in zip(found, quantize_filters(weight, bias, mean, scales[source], scales[to]), strict=True):
             place[call.op] = array
-    return Quantized(scales, zero_points, *found)
+        unrounded[call.op] = weight / _along_filters(found[2][call.op], weight)
+    return Grid(Quantized(scales, zero_points, *found), unrounded, unit)
 
 
 def _activations(program: Program, ranges: Ranges, rectified: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -154,8 +180,13 @@ def quantize_filters(
     scale = np.maximum(scale, SMALLEST_MULTIPLIER * float(output_scale) / float(input_scale))
     scale = np.maximum(scale, np.abs(bias) / (float(input_scale) * BIAS_LIMIT)).astype(np.float32)
     bias_scale = scale * input_scale
-    steps = scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
+    steps = _along_filters(scale, weight)
     weights = np.clip(np.rint(weight / steps), -WEIGHT_LIMIT, WEIGHT_LIMIT)
     shift = response(weights * steps - weight, mean)
     biases = np.rint((bias - shift) / bias_scale.astype(np.float64))
     return weights.astype(np.int8), biases.astype(np.int32), scale, bias_scale
+
+
+def _along_filters(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """One value per filter as float64, to be multiplied with a weight."""
+    return values.astype(np.float64).reshape(-1, *[1] * (weight.ndim - 1))

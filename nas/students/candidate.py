@@ -8,6 +8,7 @@ takes it out again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from nas.data.feed import feed
 from nas.students.frozen import Kept
 from nas.students.layers import EPS, Layer, build
+from nas.students.rounding import Rounding
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Weights
 from search_spaces.ops import LAYERS
@@ -33,6 +35,9 @@ class Student(nn.Module):
         norm: begin with BatchNorms whose running mean is 0 and variance 1; `add_norm` measures them instead.
         ending: where the output is an operator of this kind, the student gives the values before it.
 
+    Attributes:
+        rounding: the tensors that `round` put on a grid.
+
     Raises:
         ModelError: the graph has several outputs, or a weight is missing or has another shape.
     """
@@ -46,6 +51,7 @@ class Student(nn.Module):
             if found != shape:
                 raise ModelError(f"weight {name!r} must have shape {shape}, got {found}")
         self.graph = graph
+        self.rounding: dict[str, Rounding] = {}
         slots = {graph.input: 0} | {op.name: k for k, op in enumerate(graph.ops, 1)}
         self.layers = nn.ModuleList()
         self._layer_of: dict[str, Layer | Kept] = {}
@@ -72,7 +78,22 @@ class Student(nn.Module):
         self._layer_of[op.name] = layer
         return layer.forward
 
+    def round(self, rounding: Mapping[str, Rounding]) -> None:
+        """Puts the values of these tensors on a grid from now on, as int8 will; gradients go straight through.
+
+        Raises:
+            ValueError: the student has norms, which int8 does not.
+        """
+        if any(hasattr(layer, "gamma") for layer in self.layers):
+            raise ValueError("a student with norms cannot be rounded; build one of its folded weights")
+        self.rounding = dict(rounding)
+        for op, (run, sources, slot) in zip(self.graph.ops, self._steps, strict=True):
+            if op.name in rounding:
+                self._steps[slot - 1] = (partial(_rounded, run, rounding[op.name]), sources, slot)
+
     def _run(self, x: Tensor, steps: list[tuple[Run, tuple[int, ...], int]]) -> list[Tensor]:
+        if self.graph.input in self.rounding:
+            x = self.rounding[self.graph.input](x)
         values: list[Tensor] = [x] * (len(self._steps) + 1)
         for run, sources, slot in steps:
             values[slot] = run(*[values[k] for k in sources])
@@ -151,6 +172,10 @@ class Student(nn.Module):
                     **{key: torch.tensor(state[f"{name}.{key}"]) for key in ("gamma", "beta", "mean", "var")}
                 )
         return student
+
+
+def _rounded(run: Run, rounding: Rounding, *inputs: Tensor) -> Tensor:
+    return rounding(run(*inputs))
 
 
 def normed(graph: Graph) -> list[str]:

@@ -152,25 +152,29 @@ class Distiller:
 
     def _train(self, rates: list[float]) -> None:
         """One step for each rate."""
-        from nas.training import kernels  # they take a second to load, and only training needs them
-
         if self._pass is None:
             self._pass = passes.choose(self.student, self.batch, self._gradients)
         one, recipe = self._pass, self.recipe
-        state = self._values.numpy(), self._gradient.numpy(), self._velocity.numpy()
         for rate, rows in zip(rates, self._rows(), strict=False):
             self.views.pictures(rows, one.images)
             logits = one.forward()
             self.views.loss_gradient(rows, one.images, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
             one.backward()
-            norm = float(np.sqrt(state[1] @ state[1]))
-            if norm > recipe.clip:
-                state[1][:] *= recipe.clip / norm
-            kernels.nesterov(*state, rate, recipe.momentum, recipe.weight_decay, self._decayed)
+            self._update(rate)
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self._check(logits)
         self._check(self._values.numpy())
+
+    def _update(self, rate: float) -> None:
+        """Moves the parameters against their gradient."""
+        from nas.training import kernels  # they take a second to load, and only training needs them
+
+        recipe, state = self.recipe, (self._values.numpy(), self._gradient.numpy(), self._velocity.numpy())
+        norm = float(np.sqrt(state[1] @ state[1]))
+        if norm > recipe.clip:
+            state[1][:] *= recipe.clip / norm
+        kernels.nesterov(*state, rate, recipe.momentum, recipe.weight_decay, self._decayed)
 
     def _check(self, values: np.ndarray) -> None:
         if not np.isfinite(values.sum()):

@@ -28,6 +28,8 @@ LIMITS = {"": (-np.inf, np.inf), "relu": (0.0, np.inf), "relu6": (0.0, 6.0)}  # 
 def record(student: Student, count: int, gradients: Mapping[str, Tensor]) -> Tape:
     """The tape of a student; the arguments are those of `Tape`."""
     tape = Tape(student, count, gradients)
+    if student.graph.input in student.rounding:
+        _round(tape, student.graph.input)
     ways_back = [add(tape, op, act) for op, act in fused(student.graph, student.output)]
     for way_back in reversed(ways_back):
         way_back()
@@ -54,7 +56,29 @@ def fused(graph: Graph, output: str) -> list[tuple[Op, Op | None]]:
 
 
 def add(tape: Tape, op: Op, act: Op | None) -> WayBack:
-    """The step of one operator, with the activation that follows it as `fused` says."""
+    """The step of one operator, with the activation that follows it as `fused` says, and its rounding."""
+    name = act.name if act else op.name
+    way_back = _plain(tape, op, act)
+    if name not in tape.student.rounding or op.kind in ("conv", "linear"):
+        return way_back
+    _round(tape, name)
+
+    def rounded() -> None:
+        grid, y, g = tape.student.rounding[name], tape.planes[name].map, tape.gradient(name).map
+        call = partial(kernels.clamp_backward, g.reshape(-1), y.reshape(-1), grid.low, grid.high, g.reshape(-1))
+        tape.backward_calls.append(call)
+        way_back()
+
+    return rounded
+
+
+def _round(tape: Tape, name: str) -> None:
+    """Puts a tensor on its grid."""
+    grid, values = tape.student.rounding[name], tape.planes[name].map.reshape(-1)
+    tape.forward_calls.append(partial(kernels.round_forward, values, grid.low, grid.high, grid.scale, values))
+
+
+def _plain(tape: Tape, op: Op, act: Op | None) -> WayBack:
     if op.kind in ("conv", "linear"):
         return weighted(tape, op, act)
     if op.kind in ("relu", "relu6"):
@@ -78,7 +102,13 @@ def weighted(tape: Tape, op: Op, act: Op | None) -> WayBack:
     if layer.bias is not None:
         tape.planes[name] = y = z  # the bias needs no z on its way back
         bias = layer.bias.detach().numpy()
-        tape.forward_calls.append(partial(kernels.bias_forward, z.matrix, bias, low, high, y.matrix))
+        grid = tape.student.rounding.get(name)
+        if grid:  # within both limits; a relu6 on a grid of its own kind has no other limits than the grid's
+            low, high = max(low, grid.low), min(high, grid.high)
+            call = partial(kernels.bias_round_forward, z.matrix, bias, low, high, grid.scale, y.matrix)
+        else:
+            call = partial(kernels.bias_forward, z.matrix, bias, low, high, y.matrix)
+        tape.forward_calls.append(call)
     else:
         tape.planes[name] = y = tape.plane(tape.graph.shapes[op.name])
         gamma, beta = layer.gamma.detach().numpy(), layer.beta.detach().numpy()
