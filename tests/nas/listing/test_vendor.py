@@ -21,7 +21,7 @@ from targets.lower import lower
 from targets.makers import VELA
 from targets.tflite_file import file_size
 from tests.targets.npu_networks import NETWORKS
-from tests.toys import chain, random_weights
+from tests.toys import chain, random_weights, toys
 
 RECORDED = Path(__file__).parents[2] / "targets" / "vela_5_2_0"
 INSTALLED = bool(shutil.which("vela") or shutil.which("vela", path=str(Path(sys.executable).parent)))
@@ -98,6 +98,26 @@ def test_a_missing_tool_is_one_line_after_our_bill(
     assert "RAM peaks in call" in result.stdout
     assert cost(model, "--all-targets").exit_code == 0
     assert "leave --exported out" in cost(model, "--all-targets", "--exported", model).stderr
+
+
+def test_rockchips_figures_stand_there_too(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RECORDED.parent / "rknn_2_5_0" / "build.log"
+    (tmp_path / "python").write_text(f'#!/bin/sh\nprintf 2.5.0 > "$3"; printf built > "$6"; cat {log}\n')
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv("NAS_RKNN_PYTHON", str(tmp_path / "python"))
+    out = cost(model, "--target", "rv1106").stdout
+    assert "rknn-toolkit2 2.5.0, the maker's own tool, on the ONNX file of the same integers: rv1106, 420 MHz." in out
+    assert "1 of 6 operators are left to the CPU, and the figures leave their time out: AveragePool." in out
+    lines = {line.split()[0]: line for line in out.splitlines()[-12:] if line}
+    assert lines["latency"].split()[1:3] == ["0.01", "ms"]  # 4,966 cycles
+    assert lines["RAM"].split()[1:3] == ["16.2", "KB"]
+    assert "16.2 KB DRAM, weights included" in lines["RAM"]
+    exported = tmp_path / "other.onnx"
+    other = toys()["residual"]
+    exported.write_bytes(to_onnx(*other).SerializeToString())
+    result = cost(model, "--target", "rv1106", "--exported", exported)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert f"of {GRAPH.params:,} parameters; {exported} has {other[0].params:,}" in result.stderr
 
 
 def test_a_failing_tool_is_one_line_with_the_rule_that_may_be_why(fake: Path, tmp_path: Path) -> None:
