@@ -37,6 +37,9 @@ def dashboard_command(folder: Folder) -> None:
 def export_command(
     model: Finished,
     c: Annotated[bool, typer.Option("--c", help="C on CMSIS-NN: static arena, no heap, a CMake list.")] = False,
+    npu: Annotated[
+        str | None, typer.Option(help="For a device's NPU, by its maker's tool: ethos_u55_128, rv1106, a TOML file.")
+    ] = None,
     core: CoreName = None,
     out: Annotated[Path | None, typer.Option(help="The new folder. Default: c, beside the model's file.")] = None,
     name: Annotated[str, typer.Option(help="How its functions begin.")] = "model",
@@ -45,8 +48,18 @@ def export_command(
     """Write a finished model as sources that a firmware takes in."""
     from nas.deploy import model as deploy
 
-    if not c:
-        raise InputError("say what to export: --c (the .tflite and .onnx files are in the model's folder already)")
+    if npu and not c:
+        from nas import listing, maker
+        from nas.deploy.npu import export_npu
+
+        folder = model.parent if model.is_file() else model
+        file, found = export_npu(folder, listing.load_device(npu), out)
+        typer.echo(f"{file}\n{maker.figures(found)} {maker.placement(found)}")
+        return
+    if not c or npu:
+        raise InputError(
+            "say what to export: --c or --npu DEVICE (the .tflite and .onnx files are in the model's folder already)"
+        )
     typer.echo(deploy.export(model, out, core=core or deploy.DEFAULT_CORE, name=name, force=force))
 
 

@@ -39,7 +39,7 @@ def export_npu(model: Path, device: Device, out: Path | None = None) -> tuple[Pa
     """
     tool = maker_of(device)
     if tool is None:
-        raise TargetError(f"device {device.name!r} has no NPU to compile for; name another --target (nas targets)")
+        raise TargetError(f"device {device.name!r} has no NPU to compile for; name another (nas targets)")
     tool.executable(device)
     source = model / f"model.{tool.takes}"
     if not source.is_file():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from nas import maker
+from nas import cli, maker
 from nas.deploy import npu
 from nas.runtime import Session
 from search_spaces.errors import ModelError, TargetError
@@ -43,6 +44,15 @@ def test_the_file_and_the_makers_figures_lie_beside_the_model(model: Path, tmp_p
     file, found = npu.export_npu(model, pretend(tmp_path, ""))
     assert (file, file.read_bytes()) == (model / "model.rknn", b"built")
     assert json.loads((model / "vendor.json").read_text())["cycles"] == found.cycles == 4966
+
+
+def test_the_command_says_what_it_wrote(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_RKNN_PYTHON", str(pretend(tmp_path, "").rknn_python))
+    result = CliRunner().invoke(cli.nas_app(), ["export", str(model), "--npu", "rv1106"])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"{model / 'model.rknn'}\n0.01 ms, 16.2 KB of RAM, ")
+    result = CliRunner().invoke(cli.nas_app(), ["export", str(model), "--npu", "rv1106", "--c"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
 
 
 def test_a_failing_tool_leaves_nothing_behind(model: Path, tmp_path: Path) -> None:
