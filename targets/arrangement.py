@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -67,7 +68,7 @@ def ordered_like(program: Program, other: Program) -> Program:
 def branches(program: Program) -> bool:
     """Has the program calls that need not stand where they stand?"""
     calls = program.calls
-    return not all([before.output in call.inputs for before, call in zip(calls, calls[1:], strict=False)])
+    return not all([before.output in call.inputs for before, call in pairwise(calls)])
 
 
 @lru_cache(maxsize=1 << 16)

@@ -56,15 +56,14 @@ _OPTIONS_AND_DATA: dict[CallKind, tuple[int, int, int]] = {
     "resize_nearest": (4, 0, 1),
     "resize_linear": (4, 0, 1),
 }
-"""Of each kind: the options parsed from the file, the kernel's data rounded up to 16, and how many constants it reads."""
+"""Of each kind: options parsed from the file, the kernel's data rounded up to 16, and how many constants it reads."""
 
 
 def persistent_bytes(program: Program, costs: Sequence[CallCost]) -> int:
     """Bytes of the tail; `costs` are `targets.core.call_costs` of the program."""
     ends = len(program.outputs) + 1
     own = [
-        call_bytes(call.kind, cost.filters, cost.scratch_bytes)
-        for call, cost in zip(program.calls, costs, strict=True)
+        call_bytes(call.kind, cost.filters, cost.scratch_bytes) for call, cost in zip(program.calls, costs, strict=True)
     ]
     return objects_bytes(ends, len(program.activations)) + sum(own)
 

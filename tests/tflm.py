@@ -1,4 +1,4 @@
-"""TFLM's own interpreter, as it runs on a PC: reference kernels and 64-bit pointers, but the planner of every device."""
+"""TFLM's own interpreter as it runs on a PC: reference kernels, 64-bit pointers, and the planner of every device."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ def predicted(row: dict[str, str], board: str) -> tuple[int, int]:
 
 def layers() -> dict[str, Told]:
     """Prints how far single layers are from what boards reported; measured and predicted bytes by board."""
-    print("Arenas of single layers on boards (TFLM with CMSIS-NN). Errors in percent: mean, 95th percentile, least, most.")
+    print(
+        "Arenas of single layers on boards (TFLM with CMSIS-NN). Errors in percent: mean, 95th percentile, least, most."
+    )
     plotted: dict[str, Told] = {}
     for board in BOARDS:
         with (LAYERS / f"{board}.csv").open() as file:
@@ -64,7 +66,8 @@ def layers() -> dict[str, Told]:
             error, bytes_over = 100 * (said / measured - 1), said - measured
             head = np.mean([100 * (parts[k][0] / measured[i] - 1) for i, k in enumerate(mine)])
             print(
-                f"{board:10} {kind:8} {len(mine):5} {np.abs(error).mean():6.2f} {np.quantile(np.abs(error), 0.95):6.2f} "
+                f"{board:10} {kind:8} {len(mine):5} {np.abs(error).mean():6.2f}"
+                f" {np.quantile(np.abs(error), 0.95):6.2f} "
                 f"{error.min():+6.2f} {error.max():+6.2f}   {bytes_over.min():+5.0f} to {bytes_over.max():+5.0f} bytes"
                 f"   planned part alone {head:+.1f}"
             )
@@ -120,7 +123,9 @@ def interpreted(genomes: int) -> Told:
             mine.append((head_of(file_of(program)), planned(program, reference_scratch(program)).arena_bytes))
         pads = sum(call.kind == "pad" for call in program.calls)
         same = sum(head == said for head, said in mine)
-        print(f"{name:36} {same:5} of {len(mine)} equal to the byte   ({len(program.calls)} calls, {pads} of them pads)")
+        print(
+            f"{name:36} {same:5} of {len(mine)} equal to the byte   ({len(program.calls)} calls, {pads} of them pads)"
+        )
         told += mine
     print(f"{'together':36} {sum(head == said for head, said in told):5} of {len(told)}")
     return [(float(head), float(said)) for head, said in told]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "coverage"))
 
-import zoo  # noqa: E402
+import zoo
 
-from nas.pytorch.modules import onnx_bytes  # noqa: E402
-from search_spaces.from_onnx import read_model  # noqa: E402
-from search_spaces.graph import Graph  # noqa: E402
+from nas.pytorch.modules import onnx_bytes
+from search_spaces.from_onnx import read_model
+from search_spaces.graph import Graph
 
 SIDE = 96
 NAMES = (

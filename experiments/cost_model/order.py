@@ -1,6 +1,6 @@
 """What do the order of calls and the order of tensors save? The planned part with the scratch of a Cortex-M4, in bytes.
 
-    python experiments/cost_model/order.py [--genomes 30]
+python experiments/cost_model/order.py [--genomes 30]
 """
 
 from __future__ import annotations

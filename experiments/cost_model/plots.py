@@ -25,7 +25,9 @@ def draw(folder: Path, calls: dict[str, Told], boards: dict[str, Told], networks
 def draw_arenas(folder: Path, boards: dict[str, Told], interpreted: Told) -> None:
     panels = {f"{board}, a layer": told for board, told in boards.items()}
     panels["TFLM on a PC, planned part"] = interpreted
-    _page(folder / "cost-model-arena.png", panels, "arena as TFLM reports it, bytes", 4, size=5, said="predicted, bytes")
+    _page(
+        folder / "cost-model-arena.png", panels, "arena as TFLM reports it, bytes", 4, size=5, said="predicted, bytes"
+    )
 
 
 def _page(
