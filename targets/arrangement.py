@@ -38,7 +38,7 @@ def arranged(program: Program, known: Mapping[str, int] = NOTHING) -> Program:
     """
     given = _plan(program, known)
     plans, enough = [(program.calls, given)], max(given.live_bytes)
-    if branches(program):
+    if _branches(program):
         other = _reordered(program, given)
         if other.calls != program.calls:
             plans.append((other.calls, _plan(other, known)))
@@ -60,12 +60,14 @@ def arranged(program: Program, known: Mapping[str, int] = NOTHING) -> Program:
 
 
 def ordered_like(program: Program, other: Program) -> Program:
-    """`program` with its calls in the order of `other`, which writes all that it writes."""
-    place = {call.output: k for k, call in enumerate(other.calls)}
-    return _in_order(program, sorted(program.calls, key=lambda call: place[call.output]))
+    """`program` with its calls and tensors in the order of `other`, which writes all that it writes."""
+    made = {call.output: call for call in program.calls}
+    calls = [made[call.output] for call in other.calls if call.output in made]
+    tensors = [program.by_name[tensor.name] for tensor in other.activations if tensor.name in program.by_name]
+    return replace(program, calls=tuple(calls), activations=tuple(tensors))
 
 
-def branches(program: Program) -> bool:
+def _branches(program: Program) -> bool:
     """Has the program calls that need not stand where they stand?"""
     calls = program.calls
     return not all([before.output in call.inputs for before, call in pairwise(calls)])

@@ -83,9 +83,9 @@ def estimate(graph: Graph, device: Device, runtime: Runtime = "tflm") -> Cost:
     Raises:
         TargetError: the runtime lacks an operator (see `targets.lower`).
     """
-    program = lower(graph, runtime)
-    # The file is a .tflite whatever executes the network, so generated C does not change its size.
-    size = file_size(program if runtime == "tflm" else lower(graph, "tflm"))
+    filed = lower(graph)
+    size = file_size(filed)  # a .tflite whatever executes the network, so generated C does not change it
+    program = filed if runtime == "tflm" else lower(graph, runtime, filed=filed)
     if device.kernels is None:
         return counted(program, device, size)
     return total(program, call_costs(program, device.kernel_core), device, size)

@@ -22,10 +22,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 
+from search_spaces.errors import TargetError
 from search_spaces.graph import Graph, Op, Shape
 from search_spaces.ops import is_depthwise
 from targets import support
-from targets.arrangement import JUDGE, arranged, branches, ordered_like, scratch_of
+from targets.arrangement import JUDGE, arranged, ordered_like, scratch_of
 from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
 from targets.program import Call, CallKind, Fused, Program, Runtime
 from targets.scales import scheme
@@ -42,10 +43,11 @@ PROBABILITY, TANH = (1 / 256, -128), (1 / 128, 0)
 """Scale and zero point of int8 softmax and logistic outputs, and of tanh: TFLite's quantization specification."""
 
 
-def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
+def lower(graph: Graph, runtime: Runtime = "tflm", *, filed: Program | None = None) -> Program:
     """The kernel calls `runtime` executes for `graph`, in the order of the smallest arena known.
 
-    Generated C is made from the `.tflite` file, so its order is the one chosen for "tflm".
+    Generated C is made from the `.tflite` file, so its order is the one chosen for "tflm": that of `filed`, what this
+    returns for "tflm", if it is at hand.
 
     Raises:
         TargetError: the runtime is unknown, or an operator breaks one of its rules (`targets.support`).
@@ -61,7 +63,10 @@ def lower(graph: Graph, runtime: Runtime = "tflm") -> Program:
             program = low.program()
     if runtime == "tflm":
         return arranged(program, low.scratch)
-    return ordered_like(program, lower(graph)) if branches(program) else program
+    try:
+        return ordered_like(program, filed or lower(graph))
+    except TargetError:  # no file, so nothing to follow
+        return program
 
 
 def lowered(graph: Graph, runtime: Runtime, bare: frozenset[str] = frozenset()) -> Lowering:

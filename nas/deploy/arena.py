@@ -5,11 +5,8 @@ from __future__ import annotations
 from nas.deploy.layers import Layer, Network
 from targets.geometry import Geometry
 from targets.kernels import Extension
-from targets.memory import Buffer, Plan, aligned, place
+from targets.memory import ELSEWHERE, Buffer, Plan, aligned, place
 from targets.scratch import scratch_bytes
-
-OWN = frozenset({"fc", "transpose_conv"})
-"""Kernels of ours where CMSIS-NN's newer ones need scratch."""
 
 
 def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], dict[int, int]]:
@@ -32,7 +29,7 @@ def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], 
 
 def layer_scratch(network: Network, layer: Layer, extension: Extension) -> int:
     """Bytes the kernel of a layer works in."""
-    return 0 if layer.kind in OWN else scratch_bytes(geometry_of(network, layer), extension)
+    return 0 if layer.kind in ELSEWHERE["c"] else scratch_bytes(geometry_of(network, layer), extension)
 
 
 def geometry_of(network: Network, layer: Layer) -> Geometry:

@@ -35,7 +35,7 @@ def bill_of(network: Network, core: str, size_bytes: int) -> Bill:
     cycles = [cost.cycles for cost in costs if cost.cycles is not None]
     return Bill(
         flash_bytes(program, costs, prices, size_bytes),
-        ram_bytes(program, costs, plan(program, costs).arena_bytes),
+        ram_bytes(program, costs, plan(program, costs)),
         round(sum(cost.instructions for cost in costs)),
         round(sum(cycles)) if len(cycles) == len(costs) else None,
     )

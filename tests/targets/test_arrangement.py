@@ -86,6 +86,10 @@ def test_a_network_without_branches_stays_as_it_is() -> None:
 
 def test_generated_c_follows_the_order_of_the_file() -> None:
     for graph in (branched(), *networks()[:20]):
-        place = {call.output: k for k, call in enumerate(lower(graph).calls)}
-        order = [place[call.output] for call in lower(graph, "c").calls]
+        filed, in_c = lower(graph), lower(graph, "c")
+        place = {call.output: k for k, call in enumerate(filed.calls)}
+        order = [place[call.output] for call in in_c.calls]
         assert order == sorted(order)
+        names = {activation.name for activation in in_c.activations}
+        assert [a.name for a in in_c.activations] == [a.name for a in filed.activations if a.name in names]
+        assert lower(graph, "c", filed=filed) == in_c

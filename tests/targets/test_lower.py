@@ -11,7 +11,10 @@ from search_spaces.graph import Graph
 from search_spaces.space import derive
 from targets.lower import lower, window_padding
 from targets.program import Call, Program
+from targets.tflite_file import write
 from tests.targets.networks import mobilenet_v1
+from tests.targets.test_tflite_file import data_for
+from tests.tflm import arena
 from tests.toys import Sketch, chain, concat, depthwise, every_kind, residual, toys
 
 SIDE_BY_SIDE = [(name, runtime) for name in ("chain", "residual", "depthwise", "concat") for runtime in ("tflm", "c")]
@@ -104,6 +107,20 @@ def test_a_relu6_of_its_own_shares_its_scale_and_a_relu_does_not() -> None:
         groups = [activation.scale_group for activation in program.activations]
         assert (groups[0] == groups[1]) == shares
         assert only(program, "relu").fused == kind
+
+
+def test_more_maps_than_tflm_joins_are_joined_in_parts() -> None:
+    net = Sketch(2, 4, 4)
+    parts = [net.conv(f"part{k}", k + 1, of="image") for k in range(21)]
+    net.add("all", "concat", *parts)
+    program = lower(net.done())
+    first, second, third = [call for call in program.calls if call.kind == "concat"]
+    assert (first.inputs, second.inputs) == (tuple(parts[:10]), (first.output, *parts[10:19]))
+    assert (third.inputs, third.output) == ((second.output, *parts[19:]), "all")
+    widths = [program.by_name[call.output].shape[-1] for call in (first, second, third)]
+    assert widths == [55, 190, 231]  # sums of 1 to 10, 19 and 21
+    assert len({activation.scale_group for activation in program.activations} - {0}) == 1
+    assert arena(write(program, data_for(program))).head  # TFLM's interpreter takes it
 
 
 def test_scale_groups_of_a_concat_and_its_readers() -> None:
