@@ -26,10 +26,12 @@ from search_spaces.errors import TargetError
 from search_spaces.graph import Graph, Op, Shape
 from search_spaces.ops import is_depthwise
 from targets import support
-from targets.arrangement import JUDGE, arranged, ordered_like, scratch_of
+from targets.arrangement import JUDGE, arranged, ordered_like
+from targets.geometry import geometry
 from targets.lowering import CLAMPS, REMEMBERED, Lowering, channels_last, fixed_by, shape_of
 from targets.program import Call, CallKind, Fused, Program, Runtime
 from targets.scales import scheme
+from targets.scratch import scratch_bytes
 
 Pads = tuple[int, int, int, int]
 Pair = tuple[int, int]
@@ -134,7 +136,7 @@ def _conv_calls(
     calls = (Call("pad", None, op.inputs, padded, pads=pads), call) if split else (call,)
     made = shape_of(op, shape)
     read = (shape[1] + pads[0] + pads[2], shape[2] + pads[1] + pads[3], channels) if split else channels_last(shape)
-    return made, channels_last(made), calls, scratch_of(JUDGE, call, channels_last(made), read)
+    return made, channels_last(made), calls, scratch_bytes(geometry(call, (read,), channels_last(made)), JUDGE)
 
 
 def _conv_transpose(low: Lowering, op: Op) -> None:
