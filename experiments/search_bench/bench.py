@@ -99,6 +99,8 @@ def run(cell: Cell, table: Path) -> dict[str, object]:
     }  # fmt: skip
     if done.returncode not in (0, 1):
         raise SystemExit(f"{cell.name} failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    if "Traceback" in done.stderr:
+        raise SystemExit(f"{cell.name} broke: {done.stderr.strip().splitlines()[-1]}")
     result = nas.load_result(out) if (out / "result.json").exists() else None
     row |= measure.figures(result, out, began)
     if result is not None:

@@ -389,7 +389,7 @@ def test_a_zip_of_something_else(desk: Desk) -> None:
         ("target", "no/such.toml", ("no/such.toml",)),
         ("space", "mcv", ("mcv", "did you mean 'mcu'?")),
         ("space", "no/such.toml", ("no/such.toml",)),
-        ("strategy", "nsga3", ("nsga3", "nsga2, ladder, random, tpe")),
+        ("strategy", "nsga3", ("nsga3", "nsga2, nsga2-generational, random, tpe, ladder")),
         ("runtime", "tensorrt", ("tensorrt", "tflm")),
         ("workers", "0", ("workers must be at least 1, got 0",)),
         ("workers", "-2", ("workers must be at least 1, got -2",)),
