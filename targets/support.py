@@ -52,10 +52,16 @@ def accumulator(call: Call, runtime: Runtime) -> str | None:
     return f"{weights:,} weights a filter" if weights * 127 * 255 >= 2**31 else None
 
 
+def narrow(call: Call, runtime: Runtime) -> str | None:
+    """Generated C counts channels, features and taps in 16 bits, so there are at most 65,535; use fewer."""
+    most = max(call.weight_shape)
+    return f"{most:,} of them" if runtime == "c" and most > 65_535 else None
+
+
 RULES: dict[CallKind, tuple[Rule, ...]] = {
-    "conv": (accumulator,),
-    "fc": (accumulator,),
-    "transpose_conv": (accumulator,),
+    "conv": (accumulator, narrow),
+    "fc": (accumulator, narrow),
+    "transpose_conv": (accumulator, narrow),
     "max_pool": (pool_padding,),
     "avg_pool": (pool_padding,),
 }

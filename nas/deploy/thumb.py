@@ -107,7 +107,7 @@ def _wide(first: int, second: int) -> Instruction:
         indexed = first >> 7 & 1 == 0 and base != 15 and not second >> 11 & 1
         address = 1 << base | (1 << (second & 15) if indexed else 0)
         return Instruction("load", 4, made=1 << (second >> 12), address=address)
-    if first >> 7 == 0b111110111 and second >> 4 & 15 == 15 and first >> 5 & 1:
+    if first >> 7 == 0b111110111 and second >> 4 & 15 == 15 and first >> 4 & 1:
         return Instruction("div", 4)
     return Instruction("mul" if first >> 8 == 0b11111011 else "alu", 4)
 
