@@ -19,7 +19,8 @@ from nas.data.views import Views
 from nas.evaluation import Evaluation, Job
 from nas.int8.export.qdq_onnx import qdq_onnx
 from nas.int8.export.tflite import tflite_bytes
-from nas.int8.quantize import calibrate, quantize
+from nas.int8.qat import Refiner
+from nas.int8.quantize import Grid, Quantized, calibrate, on_grid
 from nas.judge import Judge
 from nas.objectives import Limits, violation
 from nas.plan import COOLDOWN
@@ -36,13 +37,18 @@ from search_spaces.space import SearchSpace
 from targets.cost import Cost
 from targets.device import Device
 from targets.lower import lower
-from targets.program import Runtime
+from targets.program import Program, Runtime
 
 REFIT_IMAGES = 256
 CALIBRATION_IMAGES = 512
 LOOK_IMAGES = 256
 FINISH_COOLDOWN = 0.3  # share of a finish's steps with a falling rate
 CHUNK = 50  # steps between two looks at the clock
+AWARE_SHARE = 0.1
+"""Of a finish's steps, those taken as int8 (`nas.int8.qat`) where rounding loses enough."""
+
+WORTHWHILE = 0.3
+"""Points that int8 must lose to the same weights in float, on search_val before the cool-down, for that."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,16 @@ class Setup:
     augment: Preset = "none"
     seed: int = 0
     refitted: bool = True
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An int8 network and its answers to search_val, by the ONNX file that stands for it."""
+
+    quantized: Quantized
+    onnx_bytes: bytes
+    logits: np.ndarray
+    accuracy: float
 
 
 @dataclass
@@ -138,8 +154,10 @@ class RealProblem:
                 kl = self._look(graph, weights)
             return Evaluation(job, cost, kl=kl, seconds=phases.seconds)
         distiller = self._distiller(job, graph, phases)
-        weights = self._train(job, distiller, phases)
-        return self._score(job, cost, graph, weights, phases)
+        if job.rung <= len(self.setup.rungs):
+            return self._score(job, cost, graph, self._train(job, distiller, phases), phases)
+        weights, left = self._finish(job, graph, distiller, phases)
+        return self._score(job, cost, graph, weights, phases, left)
 
     def _inherited(self, genome: Genome) -> dict[str, np.ndarray]:
         """What a student begins with; layers in two parts are always solved."""
@@ -167,51 +185,91 @@ class RealProblem:
 
     def _train(self, job: Job, distiller: Distiller, phases: Phases) -> dict[str, np.ndarray]:
         """The scored copy's weights, after a cool-down; the uncooled state is kept for the next rung."""
-        finish = job.rung > len(self.setup.rungs)
-        cool = max(2, round(job.steps * (FINISH_COOLDOWN if finish else COOLDOWN)))
-        steps = job.steps - cool if finish else job.steps
         with phases("train"):
-            done = 0
-            start = time.time()
-            while done < steps:
-                chunk = min(CHUNK, steps - done)
-                distiller.run(chunk)
-                done += chunk
-                if finish and self._late(start, done, cool):
-                    break
-            if not finish:
-                atomic.write_bytes(self.setup.folder.checkpoint(job.id), checkpoints.dump(distiller.state()))
-            return distiller.cooled(cool)
+            distiller.run(job.steps)
+            atomic.write_bytes(self.setup.folder.checkpoint(job.id), checkpoints.dump(distiller.state()))
+            return distiller.cooled(max(2, round(job.steps * COOLDOWN)))
 
-    def _late(self, start: float, done: int, cool: int) -> bool:
-        """Would the cool-down end after the cut-off at the speed seen so far?"""
+    def _finish(
+        self, job: Job, graph: Graph, distiller: Distiller, phases: Phases
+    ) -> tuple[dict[str, np.ndarray], int]:
+        """Weights after a cool-down, and how many of the job's steps are left to be taken as int8.
+
+        A look before the cool-down decides between the two ways to spend the last steps.
+        """
+        kept = round(job.steps * AWARE_SHARE)
+        soon, late = (max(2, round(steps * FINISH_COOLDOWN)) for steps in (job.steps - kept, job.steps))
+        first = job.steps - kept - soon
+        with phases("train"):
+            in_time = self._run(distiller, first, soon + kept)
+        if in_time and self._rounding_loss(graph, distiller.student.folded(), phases) >= WORTHWHILE:
+            with phases("train"):
+                return distiller.cooled(soon), kept
+        with phases("train"):
+            if in_time:
+                self._run(distiller, job.steps - late - first, late)
+            return distiller.cooled(late), 0
+
+    def _run(self, distiller: Distiller, steps: int, after: int) -> bool:
+        """Trains; False if the clock ended it, so that `after` more steps still end before the cut-off."""
+        start = time.time()
+        for done in range(0, steps, CHUNK):
+            chunk = min(CHUNK, steps - done)
+            distiller.run(chunk)
+            if self._late(start, done + chunk, after):
+                return False
+        return True
+
+    def _late(self, start: float, done: int, after: int) -> bool:
+        """Would that many more steps end after the cut-off at the speed seen so far?"""
         if self.setup.cutoff is None:
             return False
         now = time.time()
-        return now + (now - start) / done * cool > self.setup.cutoff
+        return now + (now - start) / done * after > self.setup.cutoff
 
-    def _score(
-        self, job: Job, cost: Cost, graph: Graph, weights: Mapping[str, np.ndarray], phases: Phases
-    ) -> Evaluation:
-        """Quantizes, writes both files, and measures the ONNX file that was written."""
+    def _rounding_loss(self, graph: Graph, weights: Weights, phases: Phases) -> float:
+        """Points by which int8 is worse than the same weights in float on search_val."""
         program = lower(graph, "tflm")
+        grid = self._on_grid(graph, program, weights, phases)
+        rounded = self._measured(graph, program, grid.quantized, phases)
+        with phases("score"):
+            student = Student(graph, weights, ending=self.task.ending)
+            return self.judge.score(student.logits(self.judge.images(graph.input_shape))) - rounded.accuracy
+
+    def _on_grid(self, graph: Graph, program: Program, weights: Weights, phases: Phases) -> Grid:
         with phases("quantize"):
             images = sized(self.views.images[0][:CALIBRATION_IMAGES], graph.input_shape)
-            ranges = calibrate(program, graph, weights, images)
-            quantized = quantize(program, weights, ranges)
+            return on_grid(program, weights, calibrate(program, graph, weights, images))
+
+    def _measured(self, graph: Graph, program: Program, quantized: Quantized, phases: Phases) -> Scored:
         with phases("write"):
             onnx_bytes = qdq_onnx(program, quantized).SerializeToString()
-            files = {"onnx": onnx_bytes, "tflite": tflite_bytes(program, quantized)}
-            atomic.write_bytes(self.setup.folder.onnx(job.id), files["onnx"])
-            atomic.write_bytes(self.setup.folder.tflite(job.id), files["tflite"])
-            cost = self.prices.of_files(cost, graph, files)
         with phases("score"):
             session = Session(onnx_bytes, threads=1, ending=ending_of(graph, self.task.ending, int8=True))
             logits = session.logits(self.judge.images(graph.input_shape))
-            accuracy = self.judge.score(logits)
-            kl = self.task.distance(self.search_logits, logits)
-        drop = self.judge.original_score - accuracy
-        return Evaluation(job, cost, accuracy, drop, kl, seconds=phases.seconds)
+            return Scored(quantized, onnx_bytes, logits, self.judge.score(logits))
+
+    def _score(self, job: Job, cost: Cost, graph: Graph, weights: Weights, phases: Phases, left: int = 0) -> Evaluation:
+        """Quantizes, trains on as int8 for the steps that are `left`, and writes both files of the better network."""
+        program = lower(graph, "tflm")
+        grid = self._on_grid(graph, program, weights, phases)
+        best = self._measured(graph, program, grid.quantized, phases)
+        note = ""
+        if left:
+            with phases("train"):
+                views = self.views.at(graph.input_shape)
+                refined = Refiner(graph, program, grid, views, self.setup.recipe, seed=job.seed).refine(left)
+            other = self._measured(graph, program, refined, phases)
+            note = f"{left} steps as int8 gained {other.accuracy - best.accuracy:+.2f} points on search_val"
+            best = max(best, other, key=lambda scored: scored.accuracy)
+        with phases("write"):
+            files = {"onnx": best.onnx_bytes, "tflite": tflite_bytes(program, best.quantized)}
+            atomic.write_bytes(self.setup.folder.onnx(job.id), files["onnx"])
+            atomic.write_bytes(self.setup.folder.tflite(job.id), files["tflite"])
+            cost = self.prices.of_files(cost, graph, files)
+        drop = self.judge.original_score - best.accuracy
+        kl = self.task.distance(self.search_logits, best.logits)
+        return Evaluation(job, cost, best.accuracy, drop, kl, note=note, seconds=phases.seconds)
 
 
 def builder(setup: Setup) -> Callable[[Mapping[str, np.ndarray]], RealProblem]:
