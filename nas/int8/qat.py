@@ -2,8 +2,9 @@
 
 Forward everything is what the files compute: weights and biases are their integers times their scales, activations are
 rounded to int8 where `targets.program` holds them (`nas.students.rounding`). Backward rounding counts as nothing. The
-numbers behind the integers are counted in steps of int8, and Adam moves each by at most about `RATE` of a step at a
-time, so one rate suits every filter, however large its scale and however channels were equalized.
+numbers behind the integers are counted in steps of int8 (of its size, where weights have fewer bits), and Adam moves
+each by at most about `RATE` of a step at a time, so one rate suits every filter, however large its scale and however
+channels were equalized.
 
 References: arXiv:1712.05877; Adam, arXiv:1412.6980.
 """
@@ -98,7 +99,7 @@ def roundings(program: Program, grid: Grid) -> dict[str, Rounding]:
 def parameters(program: Program, grid: Grid) -> dict[str, tuple[np.ndarray, ...]]:
     """By parameter: the start, an integer's step in the float network's units, integers in what is 1 here, the limit.
 
-    A weight is counted in its steps; a bias, whose steps are fine, in steps of the output.
+    A weight is counted in 127ths of the largest of its filter; a bias, whose steps are fine, in steps of the output.
     """
     of = grid.quantized
     found: dict[str, tuple[np.ndarray, ...]] = {}
@@ -107,7 +108,8 @@ def parameters(program: Program, grid: Grid) -> dict[str, tuple[np.ndarray, ...]
             continue
         source, to = (program.by_name[name].scale_group for name in (call.inputs[0], call.output))
         steps = of.weight_scales[call.op] * (grid.unit[to] / grid.unit[source])
-        found[f"{call.op}.weight"] = grid.weights[call.op], steps, np.ones(1), np.full(1, WEIGHT_LIMIT)
+        coarse = np.full(1, grid.limit / WEIGHT_LIMIT)
+        found[f"{call.op}.weight"] = grid.weights[call.op] / coarse, steps, coarse, np.full(1, WEIGHT_LIMIT)
         coarse = float(of.scales[to]) / of.bias_scales[call.op].astype(np.float64)
         bias, steps = of.biases[call.op] / coarse, of.bias_scales[call.op] * grid.unit[to]
         found[f"{call.op}.bias"] = bias, steps, coarse, BIAS_LIMIT / coarse

@@ -64,13 +64,15 @@ class Grid:
 
     Attributes:
         quantized: the rounded network.
-        weights: by operator, float64 in steps of each filter's scale, at most `WEIGHT_LIMIT` in magnitude.
+        weights: by operator, float64 in steps of each filter's scale, at most `limit` in magnitude.
         unit: per scale group, what 1 there is in the float network's units (of equalized channels).
+        limit: the largest integer of a weight.
     """
 
     quantized: Quantized
     weights: Mapping[str, np.ndarray]
     unit: np.ndarray
+    limit: int
 
 
 def calibrate(
@@ -115,12 +117,15 @@ def quantize(program: Program, weights: Weights, ranges: Ranges) -> Quantized:
     return on_grid(program, weights, ranges).quantized
 
 
-def on_grid(program: Program, weights: Weights, ranges: Ranges) -> Grid:
+def on_grid(program: Program, weights: Weights, ranges: Ranges, *, limit: int = WEIGHT_LIMIT) -> Grid:
     """A network and its int8 form: channels equalized (`nas.int8.equalize`), and biases corrected for rounded weights.
 
     Rounding a filter's weights shifts its mean output; the bias takes that back, from the mean of every input channel
     (arXiv:1906.04721, section 4.2). On the networks of `nas.int8.equalize` that lowers the error of the logits by a
     quarter.
+
+    Args:
+        limit: the largest integer of a weight: 127, or 7 for what four bits hold.
 
     Raises:
         QuantizeError: a weight, a bias or an activation is not finite.
@@ -144,10 +149,11 @@ def on_grid(program: Program, weights: Weights, ranges: Ranges) -> Grid:
         mean = ranges.mean[program.by_name[call.inputs[0]].tensor] / unit[source]
         if call.kind == "transpose_conv":  # of its taps, one in every stride meets an output
             mean = mean / prod(call.stride)
-        for place, array in zip(found, quantize_filters(weight, bias, mean, scales[source], scales[to]), strict=True):
+        arrays = quantize_filters(weight, bias, mean, scales[source], scales[to], limit=limit)
+        for place, array in zip(found, arrays, strict=True):
             place[call.op] = array
         unrounded[call.op] = weight / _along_filters(found[2][call.op], weight)
-    return Grid(Quantized(scales, zero_points, *found), unrounded, unit)
+    return Grid(Quantized(scales, zero_points, *found), unrounded, unit, limit)
 
 
 def _activations(program: Program, ranges: Ranges, rectified: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -166,22 +172,28 @@ def _activations(program: Program, ranges: Ranges, rectified: tuple[bool, ...]) 
 
 
 def quantize_filters(
-    weight: np.ndarray, bias: np.ndarray, mean: np.ndarray, input_scale: np.float32, output_scale: np.float32
+    weight: np.ndarray,
+    bias: np.ndarray,
+    mean: np.ndarray,
+    input_scale: np.float32,
+    output_scale: np.float32,
+    *,
+    limit: int = WEIGHT_LIMIT,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """int8 weights, int32 biases, weight scales and bias scales of filters along axis 0; weights and biases float64.
 
-    A filter's scale is its largest magnitude / 127. It is raised where that is too small to matter, zero filters
+    A filter's scale is its largest magnitude / `limit`. It is raised where that is too small to matter, zero filters
     included: where no input could move an output by one step, or where the bias would not fit int32.
 
     Args:
         mean: of every input channel; biases take back what rounding the weights adds there.
     """
-    scale = np.abs(weight).reshape(len(weight), -1).max(1) / WEIGHT_LIMIT
+    scale = np.abs(weight).reshape(len(weight), -1).max(1) / limit
     scale = np.maximum(scale, SMALLEST_MULTIPLIER * float(output_scale) / float(input_scale))
     scale = np.maximum(scale, np.abs(bias) / (float(input_scale) * BIAS_LIMIT)).astype(np.float32)
     bias_scale = scale * input_scale
     steps = _along_filters(scale, weight)
-    weights = np.clip(np.rint(weight / steps), -WEIGHT_LIMIT, WEIGHT_LIMIT)
+    weights = np.clip(np.rint(weight / steps), -limit, limit)
     shift = response(weights * steps - weight, mean)
     biases = np.rint((bias - shift) / bias_scale.astype(np.float64))
     return weights.astype(np.int8), biases.astype(np.int32), scale, bias_scale

@@ -123,6 +123,14 @@ def test_only_integers_change(name: str) -> None:
     assert all(np.abs(weight.astype(int)).max() <= 127 for weight in after.weights.values())
 
 
+def test_weights_of_four_bits_stay_within_them() -> None:
+    graph, weights = toy = toys.depthwise()
+    program = lower(graph, "tflm")
+    grid = on_grid(program, weights, calibrate(program, graph, weights, toys.images(graph, 64)), limit=7)
+    found = Refiner(graph, program, grid, views(toy), Recipe(batch=16), seed=0).refine(20)
+    assert {np.abs(weight.astype(int)).max() for weight in found.weights.values()} == {7}
+
+
 def test_same_seed_same_integers_and_another_seed_others() -> None:
     first, second, other = (refiner(toys.depthwise(), seed=seed).refine(4) for seed in (0, 0, 1))
     for op, weight in first.weights.items():

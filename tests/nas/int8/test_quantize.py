@@ -45,6 +45,13 @@ def test_filters_by_hand() -> None:
     assert (weights.dtype, biases.dtype, scale.dtype, bias_scale.dtype) == ("int8", "int32", "float32", "float32")
 
 
+def test_filters_of_four_bits_by_hand() -> None:
+    # A step is 1.4 / 7 = 0.2: 0.5 is 2.5 of them, which goes to the even 2, and -0.31 is 1.55.
+    weights, _, scale, _ = quantize_filters(np.array([[1.4, 0.5, -0.31]]), np.zeros(1), np.zeros(3), ONE, ONE, limit=7)
+    np.testing.assert_allclose(scale, [0.2], rtol=1e-6)
+    assert weights.tolist() == [[7, 2, -2]]
+
+
 def test_a_bias_takes_back_what_rounding_adds() -> None:
     # Steps of 0.01: 0.254 becomes 25 steps, 0.004 too little; at a mean input of 10 that is 0.04 less, 4 steps.
     weight = np.array([[1.27, 0.254]])
