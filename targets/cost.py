@@ -88,7 +88,8 @@ def estimate(graph: Graph, device: Device, runtime: Runtime = "tflm") -> Cost:
     program = filed if runtime == "tflm" else lower(graph, runtime, filed=filed)
     if device.kernels is None:
         return counted(program, device, size)
-    return total(program, call_costs(program, device.kernel_core), device, size)
+    costs = call_costs(program, device.kernel_core)
+    return total(program, costs, device, size, plan(program, costs))
 
 
 def counted(program: Program, device: Device, size_bytes: int) -> Cost:
@@ -110,14 +111,14 @@ def counted(program: Program, device: Device, size_bytes: int) -> Cost:
     )
 
 
-def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_bytes: int) -> Cost:
-    """Sums a program's call costs."""
+def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_bytes: int, found: Plan) -> Cost:
+    """Sums a program's call costs, with its arena `found`; the program's own sizes are not read."""
     milliseconds = latency_ms(costs, device, program.runtime)
     return Cost(
         size_bytes=size_bytes,
         weights_bytes=sum([cost.weights_bytes for cost in costs]),
         flash_bytes=flash_bytes(program, costs, device.kernel_core, size_bytes),
-        ram_bytes=ram_bytes(program, costs, plan(program, costs)),
+        ram_bytes=ram_bytes(program, costs, found),
         macs=sum([cost.macs for cost in costs]),
         params=sum([cost.weights + cost.filters for cost in costs]),
         latency_ms=milliseconds,

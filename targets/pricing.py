@@ -1,7 +1,7 @@
 """Genome to cost, thousands of times: the same sum as `estimate`, each network priced once.
 
-The speed lies in the floors below: `SearchSpace.apply` shares operators between networks, `lower` and `call_costs`
-remember what follows from one operator and the shape it reads.
+`SearchSpace.apply` shares operators between networks, and what follows from one operator and the shape it reads is
+remembered: for chains as priced links (`targets.links`), for all other networks by `lower` and `call_costs`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 from targets.cost import Cost, estimate
 from targets.device import Device
+from targets.links import Links
 from targets.program import Runtime
 
 
@@ -26,6 +27,7 @@ class Pricer:
     def __init__(self, space: SearchSpace, device: Device, runtime: Runtime = "tflm") -> None:
         self.space, self.device, self.runtime = space, device, runtime
         self._known: dict[Genome, Cost] = {}
+        self._links = Links(device) if runtime == "tflm" and device.kernels is not None else None
 
     def price(self, genome: Genome) -> Cost:
         """`estimate(space.apply(genome), device, runtime)`.
@@ -36,7 +38,9 @@ class Pricer:
         """
         cost = self._known.get(genome)
         if cost is None:
-            cost = self._known[genome] = estimate(self.space.apply(genome), self.device, self.runtime)
+            graph = self.space.apply(genome)
+            cost = self._links.price(graph) if self._links is not None else None
+            cost = self._known[genome] = cost or estimate(graph, self.device, self.runtime)
         return cost
 
     def price_all(self, genomes: Iterable[Genome]) -> list[Cost]:
