@@ -49,8 +49,14 @@ def _held_out(rows: list[Row], what: str, terms: Callable[[Row], list[float]], f
     return list(zip(measured.tolist(), said.tolist(), strict=True))
 
 
-def relative_nnls(counts: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Prices, none negative, by least squares on the relative error."""
+def relative_nnls(counts: np.ndarray, measured: np.ndarray, held_back: float = 0.0) -> np.ndarray:
+    """Prices, none negative, by least squares on the relative error.
+
+    Args:
+        held_back: the weight of the squares of all prices but the first, each in shares of the row it weighs most in.
+    """
     relative = counts / measured[:, None]
     unit = np.maximum(np.abs(relative).max(0), 1e-12)
-    return nnls(relative / unit, np.ones(len(measured)))[0] / unit
+    terms = counts.shape[1]
+    pull = np.sqrt(held_back) * np.eye(terms)[1:]
+    return nnls(np.vstack([relative / unit, pull]), np.repeat([1.0, 0.0], [len(measured), terms - 1]))[0] / unit
