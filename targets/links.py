@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from search_spaces.errors import TargetError
 from search_spaces.graph import Graph, Op, Shape
+from targets.arrangement import JUDGE, scratch_of
 from targets.core import CallCost, call_costs
 from targets.cost import Cost, total
 from targets.device import Device
@@ -43,7 +44,7 @@ class Link:
         form: which calls it becomes, whatever their sizes; equal forms are one number.
         calls, costs: what it becomes, and what that takes.
         shapes, sizes: of the activations made, and their bytes in the arena.
-        scratch: of each call, bytes in the arena.
+        scratch, judged: of each call, bytes in the arena; the same on the core by which programs are arranged.
         read: the shape that each call reads first.
         parts: of the file, by what the chain knows of the calls.
     """
@@ -55,6 +56,7 @@ class Link:
     shapes: tuple[tuple[int, ...], ...]
     sizes: tuple[int, ...]
     scratch: tuple[int, ...]
+    judged: tuple[int, ...]
     read: tuple[tuple[int, ...], ...]
     parts: dict[tuple[tuple[Fused, bool], ...], tuple[Part, ...]] = field(default_factory=dict)
 
@@ -69,26 +71,32 @@ class Link:
 class _Chain:
     """What networks of the same links have in common but for their sizes; `program` is one of them."""
 
-    def __init__(self, program: Program, links: list[Link], costs: tuple[CallCost, ...]) -> None:
+    def __init__(self, program: Program, links: list[Link]) -> None:
         self.program, self.frame = program, Frame(program)
         self.known, at = [], 0
         for link in links:
             self.known.append(self.frame.known[at : at + len(link.calls)])
             at += len(link.calls)
-        self.spans = [(buffer.first, buffer.last) for buffer in lifetimes(program, costs)[: len(program.activations)]]
+        tensors = lifetimes(program, [0] * len(program.calls))
+        self.spans = [(tensor.first, tensor.last) for tensor in tensors]
 
     def price(self, device: Device, links: list[Link], shapes: list[tuple[int, ...]]) -> Cost | None:
-        """The cost; None where the arena takes more than is alive at once, since its order may then be chosen anew."""
+        """The cost; None where the program of these sizes would be arranged anew."""
         sizes = [aligned(prod(shapes[0])), *_joined([link.sizes for link in links])]
-        buffers = [Buffer(first, last, size) for (first, last), size in zip(self.spans, sizes, strict=True)]
-        scratch = enumerate(_joined([link.scratch for link in links]), start=1)
-        buffers += [Buffer(call, call, size) for call, size in scratch if size]
-        found = Plan(tuple(buffers), tuple(place(buffers)), len(self.program.calls))
+        tensors = [Buffer(first, last, size) for (first, last), size in zip(self.spans, sizes, strict=True)]
+        found = self._plan(tensors, [link.judged for link in links])
         if found.arena_bytes > max(found.live_bytes):
             return None
+        if device.kernel_core.extension != JUDGE:
+            found = self._plan(tensors, [link.scratch for link in links])
         parts = _joined([link.parts_for(known) for link, known in zip(links, self.known, strict=True)])
         costs = tuple(_joined([link.costs for link in links]))
         return total(self.program, costs, device, self.frame.size(parts, shapes), found)
+
+    def _plan(self, tensors: list[Buffer], scratch: list[tuple[int, ...]]) -> Plan:
+        calls = enumerate(_joined(scratch), start=1)
+        buffers = (*tensors, *[Buffer(call, call, size) for call, size in calls if size])
+        return Plan(buffers, tuple(place(buffers)), len(self.program.calls))
 
 
 class Links:
@@ -121,7 +129,7 @@ class Links:
         program = lower(graph)
         costs = call_costs(program, self.core)
         same = costs == tuple(_joined([link.costs for link in links]))
-        return _Chain(program, links, costs) if same and _in_a_row(program) else None
+        return _Chain(program, links) if same and _in_a_row(program) else None
 
     def _links_of(self, graph: Graph) -> list[Link] | None:
         """The links of a network; None if it is no chain, or has one that is none."""
@@ -169,6 +177,7 @@ class Links:
             *[(call.kind, call.fused, call.kind == "pad" and call.pads) for call in calls],
             *[activation.fixed for activation in program.activations],
         )
+        ends = zip(calls, shapes[1:], shapes[:-1], strict=True)
         return Link(
             (shapes[-1][-1], *shapes[-1][:-1]),
             self._forms.setdefault(form, len(self._forms)),
@@ -177,6 +186,7 @@ class Links:
             shapes[1:],
             tuple([aligned(prod(shape)) for shape in shapes[1:]]),
             tuple([aligned(cost.scratch_bytes) for cost in costs]),
+            tuple([aligned(scratch_of(JUDGE, call, made, read)) for call, made, read in ends]),
             shapes[:-1],
         )
 
