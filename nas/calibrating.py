@@ -11,7 +11,8 @@ import numpy as np
 
 from nas import measurements, wording
 from nas.atomic import write_text
-from search_spaces.errors import RunFolderError
+from search_spaces.errors import RunFolderError, TargetError
+from targets import x_cube_ai
 from targets.calibration import Calibration, PowerCalibration, calibrate, calibrate_power, errors_percent
 from targets.device import BoardPrices, Device, device_file, load_device
 from targets.program import Runtime
@@ -117,9 +118,13 @@ def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
     """A board's calibration from a table of measurements (`nas.measurements`).
 
     Raises:
-        TargetError: the board is unknown or has no kernel prices.
+        TargetError: the board is unknown or has no kernel prices, or the runtime's kernels are closed.
         DataError: a row cannot be used.
     """
+    if runtime == x_cube_ai.RUNTIME:
+        raise TargetError(
+            "calibration must be for kernels whose loops are known, x-cube-ai's are closed; use tflm or c"
+        )
     base, content = load_device(board), table.read_bytes()
     rows = measurements.read(table, base, runtime)
     before: list[float] = []

@@ -33,7 +33,8 @@ from nas.strategies.options import Options, load_options
 from nas.tasks import Task, load_task
 from search_spaces.errors import InputError, LimitError, TargetError
 from search_spaces.preprocessing import Statistics, parse_normalize, parse_shape
-from targets.program import RUNTIMES, Runtime
+from targets.device import Device, load_device
+from targets.program import LEVELS, RUNTIMES, Runtime
 
 CONFIG_FILE = "config.toml"
 
@@ -59,6 +60,7 @@ class RunConfig:
             of them that is not the drop is chosen.
         target: device name or TOML file.
         runtime: who executes the model on the device, one of `targets.program.RUNTIMES`.
+        compiler_level: that runtime and kernels are compiled at, one of `targets.program.LEVELS`; "" = the device's.
         space: name or TOML file of the space declaration.
         budget: training time, "10m", or "2000steps".
         workers: processes that train, at least 1.
@@ -70,7 +72,7 @@ class RunConfig:
 
     Raises:
         LimitError: a limit or the budget cannot be read.
-        TargetError: the runtime is unknown.
+        TargetError: the runtime or the compiler level is unknown.
         InputError: any other field is out of range.
     """
 
@@ -91,6 +93,7 @@ class RunConfig:
     objectives: str = "size,drop"
     target: str = "nrf52840"
     runtime: Runtime = "tflm"
+    compiler_level: str = ""
     space: str = "mcu"
     budget: str = "10m"
     workers: int = 1
@@ -109,6 +112,8 @@ class RunConfig:
             raise InputError("normalize is not for task anomaly, whose error is against the input; normalize the data")
         if self.runtime not in RUNTIMES:
             raise TargetError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
+        if self.compiler_level and self.compiler_level not in LEVELS:
+            raise TargetError(f"compiler_level must be one of {', '.join(LEVELS)}, got {self.compiler_level!r}")
         if self.augment and self.augment not in PRESETS:
             raise InputError(f"augment must be one of {', '.join(PRESETS)}, got {self.augment!r}")
         if self.workers < 1:
@@ -165,6 +170,16 @@ class RunConfig:
     @property
     def loaded_task(self) -> Task:
         return load_task(self.task, self.metric)
+
+    @property
+    def device(self) -> Device:
+        """The target, compiled for as asked.
+
+        Raises:
+            TargetError: there is no such device, or its file is wrong.
+        """
+        device = load_device(self.target)
+        return dataclasses.replace(device, compiler_level=self.compiler_level) if self.compiler_level else device
 
     @property
     def folder(self) -> Path:

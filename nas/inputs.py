@@ -30,7 +30,7 @@ from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
 from targets import npu_support
 from targets.cost import estimate
-from targets.device import Device, load_device
+from targets.device import Device
 from targets.lower import lower
 from targets.program import Runtime
 
@@ -140,7 +140,7 @@ def read(
         InputError: something cannot be used; the message is one line.
         NothingFits: not even the smallest network of the space meets the limits.
     """
-    device = load_device(config.target)
+    device = config.device
     limits = with_device(config.limits, device)
     check_objectives(config.parsed_objectives, device)
     declaration = load_declaration(config.space)

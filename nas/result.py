@@ -164,6 +164,7 @@ class RunResult:
         strategy, seed, version: what to give to see the same run again.
         latency_band_percent, energy_band_percent, energy_band_factor: bands of those estimates, from the device
             (`targets.device.Device`); None where the device has none.
+        compiler_level: at which runtime and kernels were priced.
         notes: warnings and remarks for the reader, one sentence each.
         objectives: what was minimised, by name.
         audit: what the run says against itself; None where nothing was scored.
@@ -193,6 +194,7 @@ class RunResult:
     latency_band_percent: float | None = None
     energy_band_percent: float | None = None
     energy_band_factor: float | None = None
+    compiler_level: str = "O3"
     notes: tuple[str, ...] = ()
     objectives: tuple[str, ...] = OBJECTIVES
     audit: Audit | None = None

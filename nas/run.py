@@ -351,6 +351,7 @@ class _Run:
             outputs=found.data.task.counted(found.data.outputs),
             splits=found.data.sizes,
             target=found.device.name,
+            compiler_level=found.device.compiler_level,
             latency_band_percent=found.device.latency_band_percent,
             energy_band_percent=found.device.energy_band_percent,
             energy_band_factor=found.device.energy_band_factor,

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from targets.cost import Cost
     from targets.device import Device
 
+RUNTIMES = {
+    "tflm": "TensorFlow Lite Micro with CMSIS-NN",
+    "c": "generated C with CMSIS-NN",
+    "x-cube-ai": "X-CUBE-AI (ST Edge AI)",
+}
+CLOSED = frozenset({"x-cube-ai"})
+"""Runtimes whose kernels and planner are not public, so that their figures are bands."""
+
+CODE_PERCENT = {"tflm": 15, "c": 3}
+"""Half-width of the band a linked firmware's flash is expected in."""
+
 UNKNOWN = "\N{EN DASH}"
 
 MEANING = {
@@ -100,6 +111,13 @@ class Banded(Protocol):
 def band(percent: float | None, factor: float | None) -> str:
     """`±25 %`, or `x2.5` for a factor either way."""
     return f"±{percent or 0:g} %" if factor is None else f"x{factor:g}"
+
+
+def code_band(runtime: str, compiler_level: str) -> str:
+    """What a flash figure counts beside the model, and how far to trust it."""
+    if runtime in CLOSED:
+        return f"weights and biases, with {RUNTIMES[runtime]}"
+    return f"with the {runtime} runtime and kernels at -{compiler_level}, ±{CODE_PERCENT[runtime]} %"
 
 
 def latency_band(known: Banded) -> str:

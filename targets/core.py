@@ -34,7 +34,6 @@ class Core:
         name: the data file's name; `title` says it in words.
         extension: which of its code CMSIS-NN compiles for the core.
         has_cycles: False where executed instructions are all that was measured.
-        code_bytes: code linked in for a call kind.
         loops: the price of each loop (`targets.kernels.COUNTS`), by code path.
     """
 
@@ -42,7 +41,6 @@ class Core:
     title: str
     extension: Extension
     has_cycles: bool
-    code_bytes: Mapping[str, int]
     loops: Mapping[str, Mapping[str, Price]]
 
 
@@ -89,8 +87,8 @@ def load_core(name: str) -> Core:
         TargetError: there is no such file, or it lacks a code path.
     """
     file = DATA / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(other.stem for other in DATA.glob("*.toml")))
+    if not (name.startswith("cortex_") and file.is_file()):
+        known = ", ".join(sorted(other.stem for other in DATA.glob("cortex_*.toml")))
         raise TargetError(f"kernels must be one of {known}, got {name!r}")
     found = tomllib.loads(file.read_text())
     has_cycles, sections = found["measured"][0] == "cycles", found["loops"]
@@ -98,7 +96,7 @@ def load_core(name: str) -> Core:
     missing = COUNTS[found["extension"]].keys() - loops.keys()
     if missing:
         raise TargetError(f"{file.name} must price every code path, {', '.join(sorted(missing))} is missing")
-    return Core(name, found["title"], found["extension"], has_cycles, found["code_bytes"], loops)
+    return Core(name, found["title"], found["extension"], has_cycles, loops)
 
 
 def _prices(rows: Mapping[str, list[float]]) -> dict[str, Price]:

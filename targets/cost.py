@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from math import prod
 
 from search_spaces.graph import Graph
+from targets import x_cube_ai
 from targets.core import CallCost, call_costs
 from targets.device import Device
 from targets.energy import energy_uj
 from targets.flash import flash_bytes
 from targets.latency import call_cycles, latency_ms
+from targets.levels import at_level
 from targets.lower import lower
 from targets.memory import Plan, plan, ram_bytes
 from targets.program import Program, Runtime
@@ -27,8 +29,9 @@ class Cost:
     Attributes:
         size_bytes: the `.tflite` file as written, exact.
         weights_bytes: int8 weights and int32 biases, exact.
-        flash_bytes: model, runtime code and kernel code; within 15 %. Like all that follows but the counts, None where
-            the device lacks what it takes (`Device.priced`).
+        flash_bytes: model, runtime code and kernel code; within 15 %, for "c" within 3 %. Like all that follows but the
+            counts, None where the device lacks what it takes (`Device.priced`). For "x-cube-ai" this, RAM, latency and
+            energy are the upper ends of `bands`.
         ram_bytes: tensor arena with kernel scratch, input and output; for "tflm" with the interpreter's own data. The
             planned part is exact.
         macs: multiply-accumulates of the graph (`Graph.macs`).
@@ -81,15 +84,35 @@ def estimate(graph: Graph, device: Device, runtime: Runtime = "tflm") -> Cost:
     """The cost of a network, exact where `Cost` says so.
 
     Raises:
-        TargetError: the runtime lacks an operator (see `targets.lower`).
+        TargetError: the runtime lacks an operator (see `targets.lower`), or was never measured on the device's core.
     """
     filed = lower(graph)
-    size = file_size(filed)  # a .tflite whatever executes the network, so generated C does not change it
+    size = file_size(filed)  # a .tflite whatever executes the network, so another runtime does not change it
     program = filed if runtime == "tflm" else lower(graph, runtime, filed=filed)
+    if runtime == x_cube_ai.RUNTIME:
+        x_cube_ai.core_of(device)
     if device.kernels is None:
         return counted(program, device, size)
     costs = call_costs(program, device.kernel_core)
     return total(program, costs, device, size, plan(program, costs))
+
+
+def runs_on(device: Device, runtime: Runtime) -> bool:
+    """Is a runtime's price known on a device's core? Open ones' follows from the kernels, if these are known."""
+    return runtime != x_cube_ai.RUNTIME or x_cube_ai.runs_on(device)
+
+
+def bands(graph: Graph, device: Device, runtime: Runtime) -> x_cube_ai.Bands | None:
+    """Where the figures of a closed runtime lie; None for an open one, whose figures are numbers with an error.
+
+    Raises:
+        TargetError: as `estimate`.
+    """
+    if runtime != x_cube_ai.RUNTIME:
+        return None
+    x_cube_ai.core_of(device)
+    program = lower(graph, runtime)
+    return x_cube_ai.bands(program, call_costs(program, device.kernel_core), device)
 
 
 def counted(program: Program, device: Device, size_bytes: int) -> Cost:
@@ -112,13 +135,13 @@ def counted(program: Program, device: Device, size_bytes: int) -> Cost:
 
 
 def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_bytes: int, found: Plan) -> Cost:
-    """Sums a program's call costs, with its arena `found`; the program's own sizes are not read."""
-    milliseconds = latency_ms(costs, device, program.runtime)
+    """Sums a program's call costs, with its arena `found`; for "tflm" the program's own sizes are not read."""
+    flash, ram, milliseconds = _sums(program, costs, device, size_bytes, found)
     return Cost(
         size_bytes=size_bytes,
         weights_bytes=sum([cost.weights_bytes for cost in costs]),
-        flash_bytes=flash_bytes(program, costs, device.kernel_core, size_bytes),
-        ram_bytes=ram_bytes(program, costs, found),
+        flash_bytes=flash,
+        ram_bytes=ram,
         macs=sum([cost.macs for cost in costs]),
         params=sum([cost.weights + cost.filters for cost in costs]),
         latency_ms=milliseconds,
@@ -128,35 +151,57 @@ def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_by
     )
 
 
+def _sums(
+    program: Program, costs: tuple[CallCost, ...], device: Device, size_bytes: int, found: Plan
+) -> tuple[int, int, float | None]:
+    """Flash, RAM and milliseconds; the upper ends of a closed runtime's."""
+    if program.runtime == x_cube_ai.RUNTIME:
+        told = x_cube_ai.bands(program, costs, device)
+        return int(told.flash_bytes.high), int(told.ram_bytes.high), told.latency_ms and told.latency_ms.high
+    level = device.compiler_level
+    flash = flash_bytes(program, costs, device.kernel_core, size_bytes, level)
+    ram = ram_bytes(program, costs, found)
+    return flash, ram, latency_ms(at_level(costs, level), device, program.runtime)
+
+
 def bill(graph: Graph, device: Device, runtime: Runtime = "tflm") -> tuple[CallBill, ...]:
-    """The bill line by line; macs, cycles and milliseconds add up to those of `estimate`."""
+    """The bill line by line; macs, cycles and milliseconds add up to those of `estimate`.
+
+    A closed runtime's lines have no scratch and no live bytes: how it plans them is not known.
+    """
     program = lower(graph, runtime)
     if device.kernels is None:
         return _counted_lines(program)
     costs = call_costs(program, device.kernel_core)
-    live = plan(program, costs).live_bytes
+    closed = runtime == x_cube_ai.RUNTIME
+    cycles = x_cube_ai.call_cycles(program, costs, device) if closed else _cycles(costs, device, runtime)
+    live = [None] * len(costs) if closed else plan(program, costs).live_bytes
     lines = []
-    for call, cost, alive in zip(program.calls, costs, live, strict=True):
-        cycles = call_cycles(cost, device, runtime)
+    for call, cost, taken, alive in zip(program.calls, costs, cycles, live, strict=True):
         lines.append(
             CallBill(
                 call.op or call.output,
                 call.kind,
                 program.by_name[call.output].shape,
                 cost.macs,
-                cycles,
-                1e3 * cycles / device.clock_hz if cycles is not None and device.clock_hz else None,
+                taken,
+                1e3 * taken / device.clock_hz if taken is not None and device.clock_hz else None,
                 cost.weights_bytes,
-                cost.scratch_bytes,
+                None if closed else cost.scratch_bytes,
                 alive,
             )
         )
     return tuple(lines)
 
 
+def _cycles(costs: tuple[CallCost, ...], device: Device, runtime: Runtime) -> list[float | None]:
+    """Of every call; None without a scale."""
+    return [call_cycles(cost, device, runtime) for cost in at_level(costs, device.compiler_level)]
+
+
 def memory(graph: Graph, device: Device, runtime: Runtime = "tflm") -> Plan | None:
-    """Where every tensor and every call's scratch lies in the arena; None where no kernel says what it needs."""
-    if device.kernels is None:
+    """Where every tensor and every call's scratch lies in the arena; None where that is not known."""
+    if device.kernels is None or runtime == x_cube_ai.RUNTIME:
         return None
     program = lower(graph, runtime)
     return plan(program, call_costs(program, device.kernel_core))

@@ -13,6 +13,7 @@ from typing import Any
 
 from search_spaces.errors import TargetError
 from targets.core import Core, load_core
+from targets.program import LEVELS
 
 DEVICES = Path(__file__).parent / "devices"
 DEFAULT_DEVICE = "nrf52840"
@@ -64,6 +65,8 @@ class Device:
         active_power_mw: power while inferring, as measured (then `energy_band_percent` is the band's half-width) or as
             the data sheet has it for other code (then a measured energy lies within `energy_band_factor` of the
             estimate, either way); None where neither is known, then energy stays empty.
+        compiler_level: what the compiler is told to do with the runtime and the kernels, one of
+            `targets.program.LEVELS`. Code bytes and latency follow it; X-CUBE-AI comes compiled.
         npu: the accelerator as its maker's tool calls it: such as "ethos-u55-128" or "rv1106".
         npu_system_config, npu_memory_mode: of an Ethos-U, Arm's names of what it is estimated in (`targets.vela`).
         npu_clock_hz: of one of Rockchip's, whose tool counts cycles alone (`targets.rknn`).
@@ -73,7 +76,8 @@ class Device:
         unverified: numbers that were not checked against the maker's data sheet or a board's files.
 
     Raises:
-        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there;
+        TargetError: a number is not positive, comes without its band, or `unverified` names one that is not there; the
+            compiler level is unknown;
             `paths` has one the kernels have not, or stands alone; an NPU has another name, or lacks a configuration;
             or a type of weights is unknown.
     """
@@ -93,6 +97,7 @@ class Device:
     active_power_mw: float | None = None
     energy_band_percent: float | None = None
     energy_band_factor: float | None = None
+    compiler_level: str = "O3"
     npu: str | None = None
     npu_system_config: str | None = None
     npu_memory_mode: str | None = None
@@ -115,6 +120,9 @@ class Device:
             raise TargetError(f"{law} in device {self.name!r}")
         if self.energy_band_factor is not None and self.energy_band_factor <= 1:
             law = f"energy_band_factor must be > 1, got {self.energy_band_factor}"
+            raise TargetError(f"{law} in device {self.name!r}")
+        if self.compiler_level not in LEVELS:
+            law = f"compiler_level must be one of {', '.join(LEVELS)}, got {self.compiler_level!r}"
             raise TargetError(f"{law} in device {self.name!r}")
         self._check_npu()
         if not self.weight_types or not set(self.weight_types) <= set(WEIGHT_TYPES):

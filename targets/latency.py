@@ -8,9 +8,10 @@ from targets.core import CallCost
 from targets.device import BoardPrices, Device
 from targets.program import Runtime
 
-CALL_CYCLES: dict[Runtime, int] = {"tflm": 450, "c": 0}
+CALL_CYCLES: dict[Runtime, int] = {"tflm": 450, "c": 0, "x-cube-ai": 0}
 """Cycles the runtime itself spends per call. TFLM: a whole invoke minus its only kernel took 440 to 459 cycles on an
-nRF52832 and 474 to 511 on an STM32F446, for add, conv, pool and softmax alike (2,405 records of tk-king/MicroNas)."""
+nRF52832 and 474 to 511 on an STM32F446, for add, conv, pool and softmax alike (2,405 records of tk-king/MicroNas).
+X-CUBE-AI's are in its own prices (`targets.x_cube_ai`)."""
 
 
 def call_cycles(cost: CallCost, device: Device, runtime: Runtime) -> float | None:

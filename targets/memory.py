@@ -103,7 +103,7 @@ def lifetimes(program: Program, scratch: Sequence[int]) -> list[Buffer]:
     for k, call in enumerate(program.calls, start=1):
         for name in call.inputs:
             last[holder.get(name, name)] = k
-        if call.kind == "reshape" and program.runtime == "c":
+        if call.kind == "reshape" and program.runtime != "tflm":
             holder[call.output] = holder.get(call.inputs[0], call.inputs[0])
         else:
             first[call.output] = last[call.output] = k

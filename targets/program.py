@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-Runtime = Literal["tflm", "c"]
-RUNTIMES: tuple[Runtime, ...] = ("tflm", "c")
+Runtime = Literal["tflm", "c", "x-cube-ai"]
+RUNTIMES: tuple[Runtime, ...] = ("tflm", "c", "x-cube-ai")
+
+Level = Literal["O3", "O2", "Os"]
+LEVELS: tuple[Level, ...] = ("O3", "O2", "Os")
+"""What the compiler is told to do with the runtime and the kernels: be fast, or small."""
 
 CallKind = Literal[
     "conv", "dw", "fc", "add", "sub", "mul", "max_pool", "avg_pool", "concat", "pad", "reshape", "softmax", "logistic",

@@ -41,7 +41,7 @@ def check(call: Call, runtime: Runtime) -> None:
 
 def pool_padding(call: Call, runtime: Runtime) -> str | None:
     """A pool's padding must be SAME or none (a max pool after a ReLU may have any); change the model's padding."""
-    if runtime == "tflm" and any(call.pads) and not call.same_padding:
+    if runtime != "c" and any(call.pads) and not call.same_padding:
         return f"{call.kind} pads (top, left, bottom, right) = {call.pads}"
     return None
 

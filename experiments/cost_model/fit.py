@@ -31,13 +31,6 @@ COUNTS = "How many cycles an instruction takes is in the device file (`cycles_sc
 VECTORS = """
 # Loads from the weights were counted by lanes, not by instructions, so they are left out."""
 
-ASSUMED_CODE = {
-    "logistic": 1500, "sub": "add", "relu": 400, "leaky_relu": 600, "hard_swish": 900, "tanh": 1500, "requantize": 500,
-    "elu": 1500,
-    "concat": 400, "slice": 600, "crop": 600, "pad": 600, "reshape": 100, "transpose": 800, "resize_nearest": 600,
-    "resize_linear": 1200, "transpose_conv": 4000,
-}  # fmt: skip
-
 ASSUMED_LOOPS = {
     "concat": (2, 200), "pad": (2, 200), "slice": (2, 200), "reshape": (2, 100), "transpose": (20, 300),
     "resize_nearest": (4, 300), "resize_linear": (80, 500),
@@ -65,7 +58,7 @@ def main() -> None:
         what = "cycles" if "cycles" in prices else "insns"
         errors = {(row.kind, row.shape): 100 * abs(said / row.measured[what] - 1) for row, said in out[core, what]}
         text = head(core, known[core]["title"], every[core], "cycles" in prices)
-        text += code(known[core]["code_bytes"]) + fitted(core, prices, every[core], errors) + assumed(core, prices)
+        text += fitted(core, prices, every[core], errors) + assumed(core, prices)
         (DATA / f"cortex_{core}.toml").write_text(text)
 
 
@@ -80,14 +73,6 @@ def head(core: str, title: str, found: list[Row], cycles: bool) -> str:
         extension=EXTENSIONS[core],
         measured=", ".join([*measured, '"instructions"', '"weight_loads"']),
     )
-
-
-def code(measured: dict[str, int]) -> str:
-    lines = [f"{kind} = {size}" for kind, size in measured.items()]
-    given = {kind: measured.get(str(size), size) for kind, size in ASSUMED_CODE.items()}
-    lines += [f"{kind} = {size}" for kind, size in given.items()]
-    note = "# Bytes linked in for a kind of call (experiments/cost_model/cores.toml); from logistic on: assumed.\n"
-    return f"\n{note}[code_bytes]\n" + "\n".join(lines) + "\n"
 
 
 def fitted(

@@ -57,6 +57,6 @@ def _row(found: dict[str, str], core: str) -> Row:
     measured = {"insns": float(found["insns"]), "loads": float(found["loads_weight_area"])}
     if "cycles_trm" in found:
         measured["cycles"] = float(found["cycles_trm"])
-    code = path(geometry, EXTENSIONS[core])
+    code = path(geometry, EXTENSIONS[core.partition("_")[0]])
     macs, scratch = int(found["macs"]), int(found["scratch_bytes"])
     return Row(found["set"], found["kind"], shape, geometry, code, found["path"], macs, scratch, measured)

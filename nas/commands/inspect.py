@@ -9,6 +9,7 @@ import typer
 
 from nas.commands.guard import guarded, print_json
 from nas.commands.options import (
+    CompilerLevel,
     InputShape,
     Json,
     MaxEnergy,
@@ -36,20 +37,22 @@ def space_command(
     max_energy: MaxEnergy = None,
     target: Target = None,
     runtime: RuntimeName = None,
+    compiler_level: CompilerLevel = None,
     space: Space = None,
     as_json: Json = False,
 ) -> None:
     """Show what may change in a model, before and after the limits."""
     flags = {
         "max_size": max_size, "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency,
-        "max_energy": max_energy, "target": target, "runtime": runtime, "space": space, "input_shape": input_shape,
+        "max_energy": max_energy, "target": target, "runtime": runtime, "compiler_level": compiler_level,
+        "space": space, "input_shape": input_shape,
     }  # fmt: skip
     config = resolve(flags)
     from nas import listing
     from nas.inputs import with_device
     from nas.listing.space import list_space
 
-    device = listing.load_device(config.target)
+    device = config.device
     graph, limits = listing.original(model, config.parsed_input_shape), with_device(config.limits, device)
     found = list_space(graph, config.space, device, config.runtime, limits)
     if as_json:
@@ -64,6 +67,7 @@ def cost_command(
     input_shape: InputShape = None,
     target: Target = None,
     runtime: RuntimeName = None,
+    compiler_level: CompilerLevel = None,
     all_targets: Annotated[
         bool, typer.Option("--all-targets", help="On every device instead: does it fit, and how fast is it.")
     ] = False,
@@ -74,13 +78,14 @@ def cost_command(
     as_json: Json = False,
 ) -> None:
     """Price a model as int8 on a device, layer by layer, without training anything."""
-    config = resolve({"target": target, "runtime": runtime, "input_shape": input_shape})
+    flags = {"target": target, "runtime": runtime, "compiler_level": compiler_level, "input_shape": input_shape}
+    config = resolve(flags)
     from nas import listing
     from nas.listing import cost, vendor
 
     if all_targets and (extra := f"--target {target}" if target else "--exported" if exported else ""):
         raise InputError(f"--all-targets is every device the engine brings, priced by it; leave {extra} out")
-    devices = listing.all_devices() if all_targets else [listing.load_device(config.target)]
+    devices = listing.all_devices(config.compiler_level) if all_targets else [config.device]
     graph, weights = listing.original_network(model, config.parsed_input_shape)
     if as_json and all_targets:
         print_json(cost.matrix_record(graph, devices, config.runtime))

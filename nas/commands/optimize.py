@@ -13,6 +13,7 @@ from nas.commands.options import (
     RUN,
     SEARCH,
     WHAT,
+    CompilerLevel,
     InputShape,
     Json,
     MaxEnergy,
@@ -90,6 +91,7 @@ def optimize(
     objectives: Objectives = None,
     target: Target = None,
     runtime: RuntimeName = None,
+    compiler_level: CompilerLevel = None,
     space: Space = None,
     budget: Annotated[
         str | None, typer.Option(help="Search time: 90s, 10m, 1h, or 2000steps. Default 10m.", rich_help_panel=SEARCH)
@@ -130,9 +132,9 @@ def optimize(
         "model": model, "weights": weights, "data": data, "input_shape": input_shape, "normalize": normalize,
         "task": task, "metric": metric, "augment": augment, "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
-        "objectives": objectives,
-        "target": target, "runtime": runtime, "space": space, "budget": budget, "workers": workers,
-        "address": address, "strategy": strategy, "seed": seed, "out": out, "resume": resume or None,
+        "objectives": objectives, "target": target, "runtime": runtime, "compiler_level": compiler_level,
+        "space": space, "budget": budget, "workers": workers, "address": address, "strategy": strategy, "seed": seed,
+        "out": out, "resume": resume or None,
     }  # fmt: skip
     resolved = resolve(flags, config)
     # torch and pymoo take seconds to import; --help and bad flags need neither.

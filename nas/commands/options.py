@@ -34,7 +34,10 @@ Objectives = Annotated[
 Target = Annotated[
     str | None, typer.Option(help="A device (nas targets) or a TOML file. Default nrf52840.", rich_help_panel=DEVICE)
 ]
-RuntimeName = Annotated[str | None, typer.Option(help="tflm or c. Default tflm.", rich_help_panel=DEVICE)]
+RuntimeName = Annotated[str | None, typer.Option(help="tflm, c or x-cube-ai. Default tflm.", rich_help_panel=DEVICE)]
+CompilerLevel = Annotated[
+    str | None, typer.Option(help="O3, O2 or Os: how runtime and kernels are compiled.", rich_help_panel=DEVICE)
+]
 Space = Annotated[
     str | None,
     typer.Option(help="What may change: mcu, mcu-wide, width-only, npu, or a TOML file.", rich_help_panel=SEARCH),

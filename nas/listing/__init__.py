@@ -34,9 +34,10 @@ def targets_rows() -> list[dict[str, Any]]:
     return [dataclasses.asdict(device) for device in all_devices()]
 
 
-def all_devices() -> list[Device]:
-    """Every device the engine brings."""
-    return [load_device(name) for name in devices()]
+def all_devices(compiler_level: str = "") -> list[Device]:
+    """Every device the engine brings, at a compiler level of the user's or its own."""
+    found = [load_device(name) for name in devices()]
+    return [dataclasses.replace(each, compiler_level=compiler_level) for each in found] if compiler_level else found
 
 
 def targets_text() -> str:

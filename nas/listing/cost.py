@@ -8,12 +8,16 @@ from typing import Any
 
 from nas import wording
 from nas.inputs import with_device
+from nas.listing import closed
 from nas.objectives import Limits, binding
 from search_spaces.graph import Graph
-from targets.cost import CallBill, Cost, bill, estimate, memory
+from targets.cost import CallBill, Cost, bands, bill, estimate, memory, runs_on
 from targets.device import Device
+from targets.lower import lower
 from targets.memory import Buffer, Plan
 from targets.program import Runtime
+from targets.tflite_size import file_size
+from targets.x_cube_ai import Bands
 
 LONGEST_NAME = 32
 
@@ -24,6 +28,8 @@ def cost_record(graph: Graph, device: Device, runtime: Runtime) -> dict[str, Any
     limits = with_device(Limits(), device)
     return {
         "cost": dataclasses.asdict(cost),
+        "bands": closed.record(bands(graph, device, runtime)),
+        "compiler_level": device.compiler_level,
         "latency_band_percent": device.latency_band_percent,
         "measured_apart": sorted(device.paths),
         "energy_band_percent": device.energy_band_percent,
@@ -40,9 +46,11 @@ def cost_text(graph: Graph, device: Device, runtime: Runtime) -> str:
     """The bill as a table, one line a kernel call; the sum with its error bands; the peak, and what binds."""
     cost, calls = estimate(graph, device, runtime), bill(graph, device, runtime)
     plan, limits = memory(graph, device, runtime), with_device(Limits(), device)
+    found = bands(graph, device, runtime)
     parts = [
         _calls(calls, cost),
-        cost_summary(cost, device),
+        cost_summary(cost, device, found),
+        closed.LIMITED if found else "",
         "" if plan is None else _peak(plan, calls),
         wording.binding_sentence(cost, limits) if limits.active else "",
         f"Timed by their own measurements: {wording.measured_apart(device)}." if device.paths else "",
@@ -51,20 +59,12 @@ def cost_text(graph: Graph, device: Device, runtime: Runtime) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def cost_summary(cost: Cost, device: Device) -> str:
-    """The figures of a cost, each with what it counts and how far to trust it."""
+def cost_summary(cost: Cost, device: Device, found: Bands | None = None) -> str:
+    """The figures of a cost, each with what it counts and how far to trust it; `found` are a closed runtime's bands."""
     weights = wording.size(cost.weights_bytes)
-    code = f"with the {cost.runtime} runtime and kernels, ±15 %; no application"
-    priced = {
-        "flash_bytes": ("flash", wording.size(cost.flash_bytes), code),
-        "ram_bytes": ("RAM", wording.size(cost.ram_bytes), "tensor arena with scratch, input and output; no stack"),
-        "latency_ms": (
-            "latency",
-            wording.milliseconds(cost.latency_ms),
-            f"{device.title}, {wording.latency_band(device)}",
-        ),
-        "energy_uj": ("energy", wording.energy(cost.energy_uj), wording.energy_band(device)),
-    }
+    priced = _priced(cost, device)
+    if found is not None:
+        priced = {name: (row[0], closed.span(found, name), row[2]) for name, row in priced.items()}
     rows = [
         ("size", wording.size(cost.size_bytes), f"the int8 .tflite file, exact; {weights} of it weights and biases"),
         *[
@@ -76,6 +76,23 @@ def cost_summary(cost: Cost, device: Device) -> str:
     ]
     width = max(len(value) for _, value, _ in rows)
     return "\n".join(f"{name:8} {value.rjust(width)}  {what}" for name, value, what in rows)
+
+
+def _priced(cost: Cost, device: Device) -> dict[str, tuple[str, str, str]]:
+    """What depends on the device: its name, the figure, and what it counts."""
+    code, timed = wording.code_band(cost.runtime, device.compiler_level), wording.latency_band(device)
+    arena = "tensor arena with scratch, input and output; no stack"
+    if cost.runtime in wording.CLOSED:
+        arena = "activations, input and output, and the runtime's own data; no stack"
+        timed = "any release and option that was published"
+    elif device.compiler_level != "O3":
+        timed += f"; prices of -O3 times what -{device.compiler_level} takes on an M4"
+    return {
+        "flash_bytes": ("flash", wording.size(cost.flash_bytes), f"{code}; no application"),
+        "ram_bytes": ("RAM", wording.size(cost.ram_bytes), arena),
+        "latency_ms": ("latency", wording.milliseconds(cost.latency_ms), f"{device.title}, {timed}"),
+        "energy_uj": ("energy", wording.energy(cost.energy_uj), wording.energy_band(device)),
+    }
 
 
 def _missing(name: str, device: Device) -> str:
@@ -137,10 +154,16 @@ def _peak_record(plan: Plan) -> dict[str, Any]:
 
 
 def matrix_record(graph: Graph, targets: Sequence[Device], runtime: Runtime) -> list[dict[str, Any]]:
-    """Whether a network fits on each device, and what it takes there; null is not known."""
+    """Whether a network fits on each device, and what it takes there; null is not known.
+
+    A closed runtime's figures are the upper ends of its bands, and it has none where it was never measured.
+    """
     rows = []
     for device in targets:
-        cost = estimate(graph, device, runtime)
+        known = runs_on(device, runtime)
+        cost = estimate(graph, device, runtime if known else "tflm")
+        if not known:
+            cost = dataclasses.replace(cost, flash_bytes=None, ram_bytes=None, latency_ms=None, energy_uj=None)
         rows.append(
             {
                 "target": device.name,
@@ -171,12 +194,12 @@ def matrix_text(graph: Graph, targets: Sequence[Device], runtime: Runtime) -> st
                 _fit(row["flash_bytes"], device.flash_bytes, "flash_bytes" in device.unverified),
                 _fit(row["ram_bytes"], device.ram_bytes, "ram_bytes" in device.unverified),
                 wording.milliseconds(row["latency_ms"]) if timed else "",
-                f"±{device.latency_band_percent:g} %" if timed else "",
+                (MOST if runtime in wording.CLOSED else f"±{device.latency_band_percent:g} %") if timed else "",
                 wording.energy(row["energy_uj"]) if powered else "",
                 wording.band(device.energy_band_percent, device.energy_band_factor) if powered else "",
             )
         )  # fmt: skip
-    size = wording.size(estimate(graph, targets[0], runtime).size_bytes)
+    size = wording.size(file_size(lower(graph)))
     return f"{wording.columns(rows, left=2)}\n\n{size} as a .tflite file, on {runtime}.\n{MATRIX_FOOTNOTE}"
 
 
@@ -184,6 +207,9 @@ MATRIX_FOOTNOTE = (
     "Shares are of the device's own flash and RAM; a star: that number was not checked; empty: not known.\n"
     "± is the band of the estimate; x2.5: the data sheet's power, within that factor."
 )
+
+
+MOST = "at most"
 
 
 def _fits(used: int | None, there: int | None) -> bool | None:

@@ -9,14 +9,16 @@ from typing import Any
 
 from nas import wording
 from nas.inputs import cut
+from nas.listing import closed
 from nas.objectives import Limits
 from search_spaces.declare import load_declaration
 from search_spaces.errors import TargetError
 from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace, derive
-from targets.cost import Cost, estimate
+from targets.cost import Cost, bands, estimate
 from targets.device import Device
 from targets.program import Runtime
+from targets.x_cube_ai import Bands
 
 GENES = {
     "width": "channels of the layers that must agree",
@@ -37,6 +39,7 @@ class Listing:
     Attributes:
         whole, left: as derived, and what the limits leave.
         costs: of the original, the largest network of the space and the cheapest; empty where nothing can be priced.
+        bands: of the same networks, on a closed runtime.
         unpriced: why nothing can be priced; else empty.
         target: whose prices these are.
     """
@@ -44,6 +47,7 @@ class Listing:
     whole: SearchSpace
     left: SearchSpace
     costs: dict[str, Cost]
+    bands: dict[str, Bands]
     unpriced: str
     target: str
 
@@ -57,6 +61,7 @@ class Listing:
             "fixed": self.whole.fixed(),
             "costs": {name: {"size_bytes": c.size_bytes, "ram_bytes": c.ram_bytes, "latency_ms": c.latency_ms}
                       for name, c in self.costs.items()},
+            "bands": {name: closed.record(found) for name, found in self.bands.items()},
             "unpriced": self.unpriced,
         }  # fmt: skip
 
@@ -93,9 +98,11 @@ class Listing:
             return f"No prices, and no limits looked at: {self.unpriced}"
         rows = [("on " + self.target, "size", "RAM", "latency")]
         for name, cost in self.costs.items():
-            figures = wording.size(cost.size_bytes), wording.size(cost.ram_bytes)
-            rows.append((name, *figures, wording.milliseconds(cost.latency_ms)))
-        return wording.columns(rows)
+            ram, latency = wording.size(cost.ram_bytes), wording.milliseconds(cost.latency_ms)
+            if name in self.bands:
+                ram, latency = (closed.span(self.bands[name], figure) for figure in ("ram_bytes", "latency_ms"))
+            rows.append((name, wording.size(cost.size_bytes), ram, latency))
+        return wording.columns(rows) + (f"\n{closed.LIMITED}" if self.bands else "")
 
 
 def list_space(graph: Graph, declaration: str, device: Device, runtime: Runtime, limits: Limits) -> Listing:
@@ -112,9 +119,10 @@ def list_space(graph: Graph, declaration: str, device: Device, runtime: Runtime,
         ends = {"original": graph} | ({} if largest == graph else {"largest": largest})
         ends["cheapest"] = left.apply(left.cheapest)
         costs = {name: estimate(made, device, runtime) for name, made in ends.items()}
+        spans = {name: found for name, made in ends.items() if (found := bands(made, device, runtime))}
     except TargetError as error:  # the runtime lacks an operator: the space is what it is all the same
-        return Listing(whole, whole, {}, str(error), device.name)
-    return Listing(whole, left, costs, "", device.name)
+        return Listing(whole, whole, {}, {}, str(error), device.name)
+    return Listing(whole, left, costs, spans, "", device.name)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -82,6 +82,7 @@ def summary(result: RunResult) -> dict[str, Any]:
         },
         "target": result.target,
         "runtime": result.runtime,
+        "compiler_level": result.compiler_level,
         "bands": {
             name: getattr(result, name)
             for name in ("latency_band_percent", "energy_band_percent", "energy_band_factor")

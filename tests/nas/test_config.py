@@ -79,7 +79,7 @@ def test_the_fingerprint_names_the_search_and_not_its_circumstances() -> None:
         ({"max_drop": "many"}, LimitError, "many"),
         ({"budget": "-5m"}, LimitError, "-5m"),
         ({"budget": "0s"}, LimitError, "0s"),
-        ({"runtime": "tensorrt"}, TargetError, "runtime must be one of tflm, c, got 'tensorrt'"),
+        ({"runtime": "tensorrt"}, TargetError, "runtime must be one of tflm, c, x-cube-ai, got 'tensorrt'"),
         ({"strategy": "luck"}, InputError, "tpe, ladder or a .toml file, got 'luck'"),
         ({"objectives": "size"}, LimitError, "objectives are two to four different ones"),
         ({"objectives": "size,speed"}, LimitError, "got 'speed'"),

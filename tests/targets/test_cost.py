@@ -10,11 +10,10 @@ import pytest
 from search_spaces.declare import load_declaration
 from search_spaces.graph import Graph
 from search_spaces.space import derive
-from targets.core import CallCost, call_costs
+from targets.core import CallCost
 from targets.cost import bill, estimate
 from targets.device import load_device
 from targets.energy import energy_uj
-from targets.flash import flash_bytes
 from targets.latency import call_cycles, latency_ms
 from targets.lower import lower
 from targets.program import Runtime
@@ -56,20 +55,6 @@ def test_a_board_may_spend_cycles_of_its_own_per_call() -> None:
     calls, device = [costing(1000, 100), costing(500, 0)], replace(ROUND, cycles_per_call=100.0)
     assert latency_ms(calls, device, "tflm") == pytest.approx(4.4)  # 4.2 and twice 100 cycles at 1 MHz
     assert call_cycles(calls[1], device, "c") == 2 * 500 + 100
-
-
-def test_flash_by_hand() -> None:
-    program = lower(chain()[0])
-    costs = call_costs(program, NRF.kernel_core)
-    # Runtime, then conv, pad, avg_pool, reshape and fc once each, and the file.
-    code = 36_900 + 7940 + 600 + 648 + 100 + 3856
-    assert flash_bytes(program, costs, NRF.kernel_core, 5000) == code + 5000
-    in_c = lower(chain()[0], "c")
-    costs = call_costs(in_c, NRF.kernel_core)
-    # No pad; 7 calls of 100 bytes of glue; weights, and 4 + 8 bytes a filter for bias, multiplier and shift.
-    weights = 8 * 9 + 8 * 72 + 12 * 72 + 12 * 108 + 4 * 12
-    code = 1000 + 7940 + 648 + 100 + 3856 + 7 * 100
-    assert flash_bytes(in_c, costs, NRF.kernel_core, 5000) == code + weights + 12 * 44
 
 
 def test_estimate_of_a_chain() -> None:

@@ -230,7 +230,7 @@ def test_refusals_name_the_operator_and_the_way_out() -> None:
     net.add("logits", "linear", out_channels=2)
     with pytest.raises(TargetError, match="'logits' cannot run on tflm: 66,400 weights a filter"):
         lower(net.done())
-    with pytest.raises(TargetError, match="runtime must be one of tflm, c, got 'tvm'"):
+    with pytest.raises(TargetError, match="runtime must be one of tflm, c, x-cube-ai, got 'tvm'"):
         lower(chain()[0], "tvm")  # type: ignore[arg-type]
 
 
