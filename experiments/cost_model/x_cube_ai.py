@@ -117,18 +117,19 @@ def main() -> None:
 
 
 def _sizes(name: str, field: str, terms: Callable[[Counts], tuple[int, ...]]) -> list[str]:
-    lines, prices = [], np.zeros(0)
+    lines, prices, spread = [], np.zeros(0), (1.0, 1.0)
     for version in FITTED:
         rows = _once(row for row in published() if row.version == version and getattr(row, field) is not None)
         shapes = np.array([terms(counts(row.network)) for row in rows], float)
-        prices, text, _ = _fit(name, version, rows, shapes, np.array([getattr(row, field) for row in rows]))
+        prices, text, spread = _fit(name, version, rows, shapes, np.array([getattr(row, field) for row in rows]))
         lines.append(text)
     newest = {row.network: getattr(row, field) for row in published() if row.version == "10.0" and getattr(row, field)}
     core = [getattr(row, field) / newest[row.network] for row in published() if row.version == "core 3.0"]
     print(f"{name}: ST Edge AI Core 3.0 has {min(core):.3f} to {max(core):.3f} of 10.0's, {len(core)} networks")
     note = f"10.0's times {min(core):.3f}, as {len(core)} networks have it"
     scaled = _numbers(min(core) * prices)
-    return [*lines, FIT.format(name=name, version="core 3.0", note=note, prices=scaled, low=1, high=1)]
+    low, high = spread
+    return [*lines, FIT.format(name=name, version="core 3.0", note=note, prices=scaled, low=low, high=high)]
 
 
 def _once(rows: Iterable[Published]) -> list[Published]:
