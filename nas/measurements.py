@@ -22,6 +22,7 @@ from targets.core import call_cost, call_costs
 from targets.device import Device
 from targets.geometry import Geometry
 from targets.latency import CALL_CYCLES
+from targets.levels import at_level
 from targets.lower import lower
 from targets.program import CallKind, Runtime
 
@@ -78,13 +79,13 @@ def _measured(row: Mapping[str, str], folder: Path, device: Device, runtime: Run
         if not row.get("model"):
             raise DataError("a network's row names its .onnx or .pt2 file in the column model")
         program = lower(load_graph(folder / row["model"]), runtime)
-        costs = call_costs(program, device.kernel_core)
+        costs = at_level(call_costs(program, device.kernel_core), device.compiler_level)
         taken -= CALL_CYCLES[runtime] * len(costs)
         if taken <= 0:
             raise DataError(f"a network takes more than the runtime's own {CALL_CYCLES[runtime]} cycles a call")
         counted, loads = sum(cost.counted for cost in costs), sum(cost.weight_loads for cost in costs)
         return Measured(counted, loads, len(costs), taken, power_mw=power)
-    cost = call_cost(device.kernel_core, layer(row))
+    (cost,) = at_level((call_cost(device.kernel_core, layer(row)),), device.compiler_level)
     return Measured(cost.counted, cost.weight_loads, 1, taken, cost.path, power)
 
 

@@ -67,7 +67,13 @@ def test_the_fingerprint_names_the_search_and_not_its_circumstances() -> None:
     config = RunConfig()
     for change in ({"workers": 8}, {"address": "auto"}, {"out": "elsewhere"}, {"resume": True}):
         assert dataclasses.replace(config, **change).fingerprint() == config.fingerprint()
-    for change in ({"seed": 1}, {"max_size": "128KB"}, {"budget": "20m"}, {"target": "stm32l4r5"}):
+    for change in (
+        {"seed": 1},
+        {"max_size": "128KB"},
+        {"budget": "20m"},
+        {"target": "stm32l4r5"},
+        {"compiler_level": "Os"},
+    ):
         assert dataclasses.replace(config, **change).fingerprint() != config.fingerprint()
     assert config.fingerprint(model="aa") != config.fingerprint(model="bb")
 
@@ -81,6 +87,7 @@ def test_the_fingerprint_names_the_search_and_not_its_circumstances() -> None:
         ({"budget": "0s"}, LimitError, "0s"),
         ({"runtime": "tensorrt"}, TargetError, "runtime must be one of tflm, c, x-cube-ai, got 'tensorrt'"),
         ({"strategy": "luck"}, InputError, "tpe, ladder or a .toml file, got 'luck'"),
+        ({"compiler_level": "O9"}, TargetError, "compiler_level must be one of O3, O2, Os, got 'O9'"),
         ({"objectives": "size"}, LimitError, "objectives are two to four different ones"),
         ({"objectives": "size,speed"}, LimitError, "got 'speed'"),
         ({"objectives": "size,ram", "max_drop": "none"}, LimitError, "objectives without the drop need a limit on it"),

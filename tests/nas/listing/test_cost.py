@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from nas import listing, wording
 from nas.listing import cost as listing_cost
-from targets.cost import estimate, memory
+from targets.cost import bands, estimate, memory
 from targets.device import devices, load_device
 from targets.memory import aligned
 from tests.targets.networks import mobilenet_v1
@@ -91,3 +92,28 @@ def test_targets_star_what_was_not_checked() -> None:
     assert "10 mW x2.5*" in lines["nrf52840"]
     assert "* not checked" in text
     json.dumps(listing.targets_rows())
+
+
+def test_a_closed_runtime_is_shown_as_bands() -> None:
+    graph, found = GRAPH, bands(GRAPH, L4R5, "x-cube-ai")
+    assert found is not None
+    text, record = listing_cost.cost_text(graph, L4R5, "x-cube-ai"), listing_cost.cost_record(graph, L4R5, "x-cube-ai")
+    low, high = found.flash_bytes
+    assert f"{wording.size(low)} to {wording.size(high)}" in text
+    assert "limits are checked against the upper ends" in text
+    assert record["bands"]["flash_bytes"] == {"low": low, "high": high}
+    assert record["cost"]["flash_bytes"] == high
+    json.dumps(record, allow_nan=False)
+    assert listing_cost.cost_record(graph, L4R5, "tflm")["bands"] is None
+
+
+def test_the_matrix_of_a_closed_runtime_is_empty_where_it_was_never_measured() -> None:
+    rows = {row["target"]: row for row in listing_cost.matrix_record(GRAPH, listing.all_devices(), "x-cube-ai")}
+    assert (rows["rp2040"]["fits_flash"], rows["rp2040"]["latency_ms"]) == (None, None)
+    assert rows["stm32l4r5"]["flash_bytes"] == estimate(GRAPH, L4R5, "x-cube-ai").flash_bytes
+
+
+def test_the_text_names_the_compilers_level() -> None:
+    text = listing_cost.cost_text(GRAPH, dataclasses.replace(L4R5, compiler_level="Os"), "c")
+    assert "with the c runtime and kernels at -Os, ±3 %" in text
+    assert "prices of -O3 times what -Os takes on an M4" in text

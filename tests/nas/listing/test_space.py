@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from nas import wording
 from nas.inputs import with_device
 from nas.listing.space import list_space
 from nas.objectives import Limits
 from search_spaces.errors import NothingFits
 from search_spaces.graph import Graph
-from targets.cost import estimate
+from targets.cost import bands, estimate
 from targets.device import load_device
 from tests.toys import Sketch, depthwise
 
@@ -57,3 +58,12 @@ def test_a_network_without_a_kernel_is_listed_all_the_same() -> None:
 def test_nothing_fits() -> None:
     with pytest.raises(NothingFits, match="size"):
         listed(depthwise()[0], size_bytes=100)
+
+
+def test_a_closed_runtimes_ends_are_bands() -> None:
+    graph, device = depthwise()[0], load_device("stm32l4r5")
+    found = list_space(graph, "mcu", device, "x-cube-ai", with_device(Limits(), device))
+    told = bands(graph, device, "x-cube-ai")
+    assert told is not None
+    assert f"{wording.size(told.ram_bytes.low)} to {wording.size(told.ram_bytes.high)}" in found.text()
+    assert found.record()["bands"]["original"]["ram_bytes"] == {"low": told.ram_bytes.low, "high": told.ram_bytes.high}

@@ -15,6 +15,7 @@ from nas import wording
 from nas.config import RunConfig
 from nas.objectives import Limits
 from nas.report import page, plots, tables
+from nas.report.meaning import meaning
 from nas.report.theme import DARK, LIGHT
 from nas.report.trust import trust
 from nas.result import Front, RunResult, load_result
@@ -366,3 +367,11 @@ def test_the_binding_limit_is_the_fullest_one() -> None:
 )
 def test_numbers_are_written_for_people(text: str, wanted: str) -> None:
     assert text == wanted
+
+
+def test_the_legend_says_what_a_closed_runtimes_figures_are(result: RunResult) -> None:
+    closed = dataclasses.replace(result, runtime="x-cube-ai")
+    small = dataclasses.replace(result, runtime="c", compiler_level="Os")
+    assert "upper ends of bands" in meaning(closed)
+    assert "bands" not in meaning(result)
+    assert "Compiled at -Os; estimated, within 3 %." in meaning(small)
