@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 FILE = Path(__file__).parent / "data" / "code_bytes.csv"
@@ -27,8 +27,13 @@ class Code:
 
     def linked_bytes(self, parts: Iterable[str]) -> int:
         """Of a program that uses these parts."""
-        used = frozenset(parts)
-        return self.base_bytes + sum([size for users, size in self.shares if not users.isdisjoint(used)])
+        return _linked(self, frozenset(parts))
+
+
+@lru_cache(maxsize=4096)
+def _linked(code: Code, used: frozenset[str]) -> int:
+    """Remembered: a search's networks use the same few sets."""
+    return code.base_bytes + sum([size for users, size in code.shares if not users.isdisjoint(used)])
 
 
 @cache
