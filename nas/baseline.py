@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from nas.data.dataset import DataSet
+from nas.inputs import Inputs
+from nas.int8.export.qdq_onnx import qdq_onnx
+from nas.int8.quantize import calibrate, quantize
 from nas.judge import Judge
-from nas.runtime import Session
+from nas.result import Original
+from nas.runtime import Session, ending_of
 from nas.tasks import Task
+from search_spaces.graph import Graph, Weights
+from targets.cost import Cost
+from targets.lower import lower
 
 TRAIN_SAMPLE = 5000
+CALIBRATION_IMAGES = 128
+MOST_MACS = 2e11
+"""Multiplications that scoring the quantized original may take: about four seconds of one core."""
+
 SUSPICIOUS_GAP = 1.5
 """Points by which train and validation may lie above the test set before the split is doubted."""
 
@@ -42,6 +54,41 @@ def measure(session: Session, data: DataSet, *, seed: int) -> Baseline:
         x, y = data.x_train[rows], data.y_train[rows]
         accuracy["train"] = Judge(data.task, x, y, session.logits(x)).original_score
     return Baseline(logits, accuracy)
+
+
+def original(found: Inputs, base: Baseline, judges: Mapping[str, Judge], cost: Cost) -> Original:
+    """The original as a result has it.
+
+    Args:
+        judges: of `final_val` and `test`.
+        cost: of the original as int8.
+    """
+    graph = found.graph
+    return Original(
+        found.model_name,
+        found.model_path.stat().st_size,
+        graph.params,
+        graph.macs,
+        base.accuracy | {"test": judges["test"].original_score},
+        int8_accuracy(graph, found.weights, found.data.x_train, judges),
+        cost,
+    )
+
+
+def int8_accuracy(graph: Graph, weights: Weights, images: np.ndarray, judges: Mapping[str, Judge]) -> dict[str, float]:
+    """The original's metric by split after quantization without training, in onnxruntime; {} where that takes long.
+
+    Args:
+        images: to calibrate with.
+        judges: by split.
+    """
+    if graph.macs * sum(len(judge.targets) for judge in judges.values()) > MOST_MACS:
+        return {}
+    program = lower(graph)
+    quantized = quantize(program, weights, calibrate(program, graph, weights, images[:CALIBRATION_IMAGES]))
+    ending = ending_of(graph, next(iter(judges.values())).task.ending, int8=True)
+    session = Session(qdq_onnx(program, quantized).SerializeToString(), ending=ending)
+    return {split: judge.score(session.logits(judge.x)) for split, judge in judges.items()}
 
 
 def doubts(accuracy: dict[str, float], task: Task, outputs: int) -> list[str]:

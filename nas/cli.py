@@ -1,7 +1,7 @@
 """The two programs, `optimize` and `nas`, put together from `nas.commands`.
 
-Exit codes: 0 a front was found, 1 nothing meets the limits, 2 bad input (one line on standard error), 130 stopped by
-the user with the state kept.
+Exit codes: 0 a front was found, 1 nothing meets the limits or a proof is broken, 2 bad input (one line on standard
+error), 130 stopped by the user with the state kept.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def nas_app() -> typer.Typer:
     commands: dict[str, Callable[..., None]] = {
         "space": inspect.space_command, "cost": inspect.cost_command, "targets": inspect.targets_command,
         "calibrate": inspect.calibrate_command,
-        "report": finished.report_command, "dashboard": finished.dashboard_command,
+        "report": finished.report_command, "verify": finished.verify_command, "dashboard": finished.dashboard_command,
         "export": finished.export_command, "emulate": finished.emulate_command,
     }  # fmt: skip
     for name, command in commands.items():

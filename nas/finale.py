@@ -16,6 +16,8 @@ from nas.judge import Judge
 from nas.objectives import OBJECTIVES, Limits, objective_vector, reference_point, value_of, violation
 from nas.result import ArchiveRow, Point
 from nas.runtime import Session, ending_of
+from nas.verify import litert
+from nas.verify.litert import LiteRT
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph
 from search_spaces.space import SearchSpace
@@ -23,6 +25,20 @@ from targets.cost import Cost
 
 MOST = 24
 """So many candidates are scored on final_val at most, the best by search_val first."""
+
+
+REFERENCE_MACS = 4e10
+"""Multiplications that the test images may take in LiteRT's reference kernels, 3e9 a second of one core.
+
+The quickstart's points take 2 to 3e10. Where they take more, the built-in kernels answer five times faster: they round
+a value in a thousand otherwise, and through a deep network that decides otherwise on an image in a hundred or two.
+"""
+
+
+BUILTIN_NOTE = (
+    "the test images were too many for TFLite's reference kernels: test accuracies are those of its built-in kernels, "
+    "which round a little otherwise; nas verify takes the reference kernels on some of the images."
+)
 
 
 def contenders(
@@ -142,27 +158,51 @@ def _plain(cost: Cost, drop: float, names: tuple[str, ...]) -> list[float]:
 
 
 def score_test(
-    points: list[Point], jobs: Mapping[str, Job], space: SearchSpace, test: Judge, folder: RunFolder, *, threads: int
+    points: list[Point],
+    jobs: Mapping[str, Job],
+    space: SearchSpace,
+    test: Judge,
+    folder: RunFolder,
+    *,
+    threads: int,
+    reference: bool = True,
 ) -> list[Point]:
-    """Fills in the test figures, once, from the exported files; nothing is chosen by them.
+    """Fills in the test figures, once, from the `.tflite` files in LiteRT; nothing is chosen by them.
 
     Args:
         jobs: by point id.
         test: of the test images.
+        reference: in the reference kernels, else in the built-in ones (`affordable`).
     """
+    kernels = LiteRT(reference=reference, threads=threads)
     scored = []
     for point in points:
         job = jobs[point.id]
-        accuracy = test.score(answers(folder, job.id, space.apply(job.genome), test, threads=threads))
+        accuracy = test.score(shipped_answers(folder, job.id, space.apply(job.genome), test, kernels))
         scored.append(replace(point, test_accuracy=accuracy, test_drop=test.original_score - accuracy))
     return scored
 
 
 def answers(folder: RunFolder, job_id: str, graph: Graph, judge: Judge, *, threads: int) -> np.ndarray:
-    """What a job's exported file, of that network, answers to a judge's images, `N x values`."""
+    """What a job's ONNX file, of that network, answers to a judge's images in onnxruntime, `N x values`."""
     ending = ending_of(graph, judge.task.ending, int8=True)
     session = Session(folder.onnx(job_id).read_bytes(), threads=threads, ending=ending)
     return session.logits(judge.images(graph.input_shape))
+
+
+def affordable(points: Iterable[Point], images: int) -> bool:
+    """Is there time to score these points on so many images in LiteRT's reference kernels?"""
+    return sum(point.cost.macs for point in points) * images <= REFERENCE_MACS
+
+
+def shipped_answers(folder: RunFolder, job_id: str, graph: Graph, judge: Judge, kernels: LiteRT) -> np.ndarray:
+    """What a job's `.tflite` file answers to a judge's images, `N x values`."""
+    model = litert.exported(folder.tflite(job_id).read_bytes())
+    images = model.input.quantized(judge.images(graph.input_shape))
+    answers = kernels.answers(model, images)
+    outputs = model.output.values(answers).reshape(len(answers), -1)
+    ending = ending_of(graph, judge.task.ending, int8=True)
+    return outputs if ending is None else ending.undone(outputs)
 
 
 def publish(point: Point, job_id: str, folder: RunFolder, genome: Genome) -> None:

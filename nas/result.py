@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
+from nas import records
 from nas.objectives import OBJECTIVES, Limits, resources
 from search_spaces.errors import RunFolderError
 from targets.cost import CallBill, Cost
@@ -38,7 +37,7 @@ class Original:
         file_bytes: its file as given; for a float model, four bytes a parameter and the graph.
         params, macs: of one sample, as `Graph` counts them.
         accuracy: of fp32 by split; `final_val` and `test` at least, `train` where it was measured.
-        int8_accuracy: the same for the original quantized to int8 without retraining; empty where not measured.
+        int8_accuracy: the same for the original quantized to int8 without training; empty where that takes long.
         cost: what the original itself would cost as int8 on the target; None where it cannot be lowered.
     """
 
@@ -62,10 +61,10 @@ class Point:
         cost: predicted before training; `size_bytes` equals the `.tflite` file to the byte.
         steps: training steps it received in all.
         search_drop: int8 drop on search_val, which the search saw.
-        val_accuracy, val_drop: of the exported file on final_val, which the search never saw.
+        val_accuracy, val_drop: of the ONNX file in onnxruntime on final_val, which the search never saw.
         val_drop_upper95: one-sided 95 % upper bound of the drop, paired by image.
         verdict: `proven` if that bound is within the drop limit, `likely` if only the point estimate is, else `not`.
-        test_accuracy, test_drop: of the exported file, scored once at the end, where it was; they choose nothing.
+        test_accuracy, test_drop: of the `.tflite` file in LiteRT, scored once at the end; they choose nothing.
         onnx, tflite: paths relative to the run folder.
         on_front: no other point within the limits is at least as good in every objective, and better in one.
         within_limits: within every limit that was set, the drop's point estimate included.
@@ -235,12 +234,12 @@ class RunResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; a figure that is not a number (never measured) becomes None, since JSON has no NaN."""
-        found: dict[str, Any] = _without_nan(dataclasses.asdict(self))
+        found: dict[str, Any] = records.without_nan(dataclasses.asdict(self))
         return found
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> RunResult:
-        found: RunResult = _build(RunResult, values)
+        found: RunResult = records.built(RunResult, values)
         return found
 
 
@@ -288,31 +287,3 @@ def load_result(folder: Path) -> RunResult:
         raise RunFolderError(f"{folder} holds no {RESULT_FILE}: {advice}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{path} cannot be read ({error}); run again to write it anew") from None
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _build(kind: Any, value: Any) -> Any:
-    """`value` from JSON as `kind`: frozen dataclasses, tuples, dicts, unions with None, and plain values."""
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise TypeError(f"{kind.__name__} must be an object, got {value!r}")
-        hints = get_type_hints(kind)
-        return kind(**{key: _build(hints[key], item) for key, item in value.items()})
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        return _build(next(option for option in inner if option is not types.NoneType), value)
-    if origin is tuple:
-        each = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
-        return tuple(_build(item_kind, item) for item_kind, item in zip(each, value, strict=True))
-    if kind is float:
-        return float(value)
-    return value

@@ -33,6 +33,7 @@ from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
 from nas.strategies.staged import Staged
 from nas.study import Event
+from nas.verify import prove
 from nas.version import VERSION
 from nas.workers import Serial, Workers
 from search_spaces.errors import RunFolderError
@@ -303,12 +304,17 @@ class _Run:
         shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
         self.view.phase("scoring the front on the test images, once")
         test = Judge(data.task, data.x_test, data.y_test, session.logits(data.x_test))
-        shown = finale.score_test(shown, jobs, found.space, test, self.folder, threads=threads)
-        accuracy = base.accuracy | {"test": test.original_score}
-        self.clock.arithmetic += (time.time() - started) * self.config.workers
+        reference = finale.affordable(shown, len(data.x_test))
+        shown = finale.score_test(shown, jobs, found.space, test, self.folder, threads=threads, reference=reference)
         for point in shown:
             finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
-        result = self._result(strategy, shown, chosen, accuracy, evaluations, ladder, search_seconds)
+        self.view.phase("running the chosen model in every runtime that is installed")
+        notes = prove.chosen(shown, chosen, found, self.folder.root, seed=self.config.seed)
+        if not reference:
+            notes.append(finale.BUILTIN_NOTE)
+        original = baseline.original(found, base, {"final_val": final, "test": test}, self._original)
+        self.clock.arithmetic += (time.time() - started) * self.config.workers
+        result = self._result(strategy, shown, chosen, original, evaluations, ladder, search_seconds, notes)
         result = replace(result, audit=doubts)
         self.view.phase("writing the report")
         page.write_run(result, self.folder.root)
@@ -321,13 +327,13 @@ class _Run:
         strategy: Staged,
         points: list[Point],
         chosen: Point | None,
-        accuracy: dict[str, float],
+        original: Original,
         evaluations: list[Evaluation],
         ladder: set[Genome],
         search_seconds: float,
+        notes: list[str],
     ) -> RunResult:
         found = self.inputs
-        graph = found.graph
         train, quantize, other = finale.phase_seconds(evaluations)
         wall = self.clock.elapsed
         arithmetic = train + quantize + other + self.clock.arithmetic
@@ -337,14 +343,7 @@ class _Run:
         if picked is not None:
             lines = bill(found.space.apply(found.space.genome(picked.values)), found.device, self.config.runtime)
         return RunResult(
-            original=Original(
-                found.model_name,
-                found.model_path.stat().st_size,
-                graph.params,
-                graph.macs,
-                accuracy,
-                cost=self._original,
-            ),
+            original=original,
             data_name=found.data.name,
             task=found.data.task.name,
             metric=found.data.task.metric.name,
@@ -377,8 +376,9 @@ class _Run:
             version=VERSION,
             notes=(
                 *found.notes,
-                *baseline.doubts(accuracy, found.data.task, found.data.outputs),
+                *baseline.doubts(original.accuracy, found.data.task, found.data.outputs),
                 *maker.notes(found.device, None if picked is None else self.folder.models / picked.id),
+                *notes,
             ),
             objectives=self.config.parsed_objectives,
         )

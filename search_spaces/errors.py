@@ -10,6 +10,7 @@ EngineError
 │   ├── TargetError       a device, a runtime, or an operator the runtime lacks
 │   └── RunFolderError    the output folder, its ledger, the disk
 ├── NothingFits           exit 1: no network meets the limits
+├── ProofBroken           exit 1: a runtime answers otherwise than it must
 └── Interrupted           exit 130: stopped by the user, state kept
 """
 
@@ -64,6 +65,12 @@ class RunFolderError(InputError):
 
 class NothingFits(EngineError):
     """No network meets the limits; the message names the limit that binds."""
+
+    exit_code = 1
+
+
+class ProofBroken(EngineError):
+    """A runtime answers otherwise than it must; the message counts the models."""
 
     exit_code = 1
 

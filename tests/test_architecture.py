@@ -25,8 +25,10 @@ MAY_IMPORT = {
 """Of our own packages."""
 
 DOORS = {
+    "ai_edge_litert": {"nas/verify/litert.py"},
     "bakenn": {"nas/deploy/cmsis_nn.py"},
     "elftools": {"nas/deploy/elf.py"},
+    "flatbuffers": {"nas/verify/litert.py"},
     "matplotlib": {"nas/report/plots.py"},
     "moocore": {"nas/pareto.py"},
     "onnxruntime": {"nas/runtime.py"},
@@ -35,6 +37,7 @@ DOORS = {
     "pymoo": {"nas/strategies/evolution.py"},
     "ray": {"nas/ray_pool.py"},
     "rich": {"nas/progress.py"},
+    "tflite_micro": {"nas/verify/tflm.py"},
     "safetensors": {"nas/checkpoints.py", "nas/pytorch/modules.py"},
     "scipy": {"nas/statistics.py"},
     "typer": {"nas/cli.py"}

@@ -9,7 +9,7 @@ import typer
 
 from nas.commands.guard import guarded, print_json
 from nas.commands.options import Folder, Json, Target
-from search_spaces.errors import InputError
+from search_spaces.errors import InputError, ProofBroken
 
 Finished = Annotated[Path, typer.Argument(metavar="MODEL", help="DIR/models/ID of a run, or a .tflite file.")]
 CoreName = Annotated[str | None, typer.Option(help="m0, m3, m4, m7, m33 or m55.")]
@@ -21,6 +21,31 @@ def report_command(folder: Folder) -> None:
     from nas.report import page
 
     typer.echo(page.rewrite(folder))
+
+
+@guarded
+def verify_command(
+    folder: Folder,
+    images: Annotated[int, typer.Option(help="Test images that every runtime answers.")] = 500,
+    every: Annotated[bool, typer.Option("--all", help="All finished models, not only the front's.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a finished run's files, and that every runtime answers as was scored.
+
+    Exit code 1: a runtime answers otherwise than it must; 2: a file is missing or changed.
+    """
+    from nas.listing import verify as listing
+    from nas.progress import Progress
+    from nas.verify import prove, words
+
+    with Progress(quiet=as_json) as view:
+        found = prove.verify(folder, images=images, every=every, told=view.phase)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(listing.text(found))
+    if not found.holds:
+        raise ProofBroken(f"{folder}: {words.verdict(found)}")
 
 
 @guarded

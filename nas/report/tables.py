@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from nas.atomic import write_json, write_text
-from nas.result import RESULT_FILE, Point, RunResult
+from nas.result import Point, RunResult
 from targets.cost import CallBill, Cost
 
 FRONT_COLUMNS = (
@@ -106,12 +106,11 @@ def summary(result: RunResult) -> dict[str, Any]:
 
 
 def write_tables(result: RunResult, folder: Path) -> None:
-    """Writes `result.json` and the four tables made from it, each whole or not at all.
+    """Writes the four tables, each whole or not at all.
 
     Raises:
         RunFolderError: the folder cannot be written.
     """
-    write_json(folder / RESULT_FILE, result.to_json())
     write_text(folder / "front.csv", _csv(front_table(result)))
     write_text(folder / "archive.csv", _csv(archive_table(result)))
     write_text(folder / "bill.csv", _csv(bill_table(result.bill)))

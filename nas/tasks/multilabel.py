@@ -41,6 +41,11 @@ class MultiLabel(Task):
         """Rows with the same set of labels."""
         return np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
 
+    def decisions(self, outputs: np.ndarray) -> np.ndarray:
+        """Which labels are likelier than not."""
+        found: np.ndarray = outputs > 0
+        return found
+
     def distance(self, teacher: np.ndarray, student: np.ndarray) -> float:
         """Mean over the rows of the labels' summed binary KL(teacher || student) in nats."""
         t, s = teacher.astype(np.float64), student.astype(np.float64)

@@ -81,6 +81,10 @@ class Task(ABC):
         """What is judged, `N` long: the outputs themselves, `N x values`, unless the task is about the inputs `x`."""
         return outputs
 
+    def decisions(self, outputs: np.ndarray) -> np.ndarray | None:
+        """What outputs `N x values` decide, `N` long and equal where they decide the same; None where nothing is."""
+        return None
+
     @abstractmethod
     def distance(self, teacher: np.ndarray, student: np.ndarray) -> float:
         """How far a student's outputs are from the original's, both `N x values`; 0 where they are equal."""

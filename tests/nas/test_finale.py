@@ -85,6 +85,13 @@ def test_without_a_size_limit_the_original_is_the_corner() -> None:
     assert volume([], open_ended) == 0.0
 
 
+def test_reference_kernels_are_for_few_images_or_small_networks() -> None:
+    """4e10 multiplications: 10,000 images of points of 4,000,000 in all, and not one image more."""
+    points = [replace(p, cost=replace(p.cost, macs=10**6)) for p in FIVE[:4]]
+    assert finale.affordable(points, 10_000)
+    assert not finale.affordable(points, 10_001)
+
+
 # -- who is scored on final_val -----------------------------------------------------------------------------------
 
 

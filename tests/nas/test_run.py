@@ -22,12 +22,15 @@ from nas.evaluation import Evaluation, Job
 from nas.ledger import LEDGER_FILE, read
 from nas.result import Front
 from nas.runtime import Session
+from nas.verify import record
 from search_spaces.errors import Interrupted, LimitError, NothingFits
+from tests import litert
 from tests.digits import arrays
 from tests.nas.digits_run import config, optimize, outcomes, timeless
 
 ROOT = Path(__file__).parents[2]
 Files = tuple[Path, Path]
+MODEL_FILES = ("model.onnx", "model.tflite", "genome.json")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +40,9 @@ def files(digits: Files) -> Files:
 
 
 @pytest.fixture(scope="module")
-def front(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Front:
+def front(undisturbed: Front) -> Front:
     """The undisturbed run that others are compared with."""
-    return optimize(files, tmp_path_factory.mktemp("undisturbed") / "run")
+    return undisturbed
 
 
 def assert_same_run(folder: Path, front: Front) -> None:
@@ -85,15 +88,39 @@ def test_size_in_the_table_is_that_of_the_file_to_the_byte(front: Front) -> None
         assert point.cost.size_bytes == (front.folder / point.tflite).stat().st_size
 
 
-def test_the_exported_file_scores_what_was_reported(front: Front) -> None:
+def test_the_exported_files_score_what_was_reported(front: Front) -> None:
+    """The ONNX file in onnxruntime on final_val, the `.tflite` in TFLite's reference kernels on test."""
     given = arrays()
     pairs = {part: (given[f"x_{part}"], given[f"y_{part}"]) for part in ("train", "val", "test")}
     splits, _ = four(pairs, seed=front.result.seed)
     for point in front.points:
-        session = Session(front.folder / point.onnx)
-        for split, reported in (("final_val", point.val_accuracy), ("test", point.test_accuracy)):
-            x, y = splits[split]
-            assert 100 * np.mean(session.logits(x).argmax(1) == y) == pytest.approx(reported)
+        x, y = splits["final_val"]
+        chosen = Session(front.folder / point.onnx).logits(x).argmax(1)
+        assert 100 * np.mean(chosen == y) == pytest.approx(point.val_accuracy)
+        x, y = splits["test"]
+        steps, _, _ = litert.int8_outputs((front.folder / point.tflite).read_bytes(), x)
+        assert 100 * np.mean(steps.argmax(1) == y) == pytest.approx(point.test_accuracy)
+
+
+def test_the_original_is_also_scored_as_int8(front: Front) -> None:
+    original = front.result.original
+    assert original.int8_accuracy.keys() == {"final_val", "test"}
+    for split, accuracy in original.int8_accuracy.items():
+        assert original.accuracy[split] - 5 < accuracy < original.accuracy[split] + 1
+
+
+def test_the_manifest_names_every_file_that_stays(front: Front) -> None:
+    artefacts = json.loads((front.folder / "manifest.json").read_text())["artefacts"]
+    files = {f"models/{p.id}/{name}" for p in front.result.points for name in MODEL_FILES}
+    assert artefacts.keys() == files | {"config.toml", "result.json"}
+
+
+def test_the_chosen_model_is_verified_at_the_end(front: Front) -> None:
+    found = record.load(front.folder)
+    assert found is not None
+    assert found.holds
+    assert [proof.id for proof in found.proofs] == [front.result.chosen]
+    assert "What the runtimes answer" in (front.folder / "report.html").read_text()
 
 
 def test_the_folder_tells_the_whole_story(front: Front) -> None:
