@@ -11,6 +11,7 @@ from search_spaces.graph import Graph
 from targets import x_cube_ai
 from targets.cost import bands, bill, estimate, memory
 from targets.device import load_device
+from targets.lower import lower
 from targets.x_cube_ai import Band, Release, Tool
 from tests.targets.networks import mobilenet_v1, mobilenet_v2
 from tests.toys import Sketch, chain, every_kind
@@ -124,4 +125,4 @@ def test_pools_that_the_file_cannot_say_are_refused() -> None:
     net = Sketch(2, 8, 8)
     net.add("small", "avg_pool", kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1))
     with pytest.raises(TargetError, match="cannot run on x-cube-ai"):
-        estimate(net.done(), L4R5, "x-cube-ai")
+        lower(net.done(), "x-cube-ai")
