@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from baselines import relative_nnls
 
+from nas import measurements
 from nas.measurements import layer
 from targets.calibration import Measured, calibrate
 from targets.core import call_cost
@@ -18,6 +19,7 @@ from targets.geometry import Geometry
 LAYERS = Path(__file__).parents[1] / "calibration" / "layers"
 BOARDS = ("stm32f446", "nrf52832", "stm32l552")
 FOLDS = 5
+PULLS, DRAWS = (0.0, 0.03, 0.1, 0.3, 1.0), 200
 Told = list[tuple[float, float]]
 
 
@@ -66,6 +68,21 @@ def calibrated(rows: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray]:
             pooled[place] = found.pooled.cycles(counted, loads, calls)
             by_file[place] = found.prices(rows[place].path).cycles(counted, loads, calls)
     return pooled, by_file
+
+
+def few() -> None:
+    """Prints how well three layers of a board tell its others, by how far all prices but the scale are held back."""
+    print("\nLayers told from three others of their board, mean error in percent, by how far prices are held back.")
+    print(f"{'':10}" + "".join(f"{pull:8g}" for pull in PULLS))
+    for name in BOARDS:
+        rows = measurements.read(LAYERS / f"{name}.csv", load_device(name), "tflm")
+        counts, cycles = np.array([row[:3] for row in rows], float), np.array([row.measured for row in rows])
+        rng, errors = np.random.default_rng(0), []
+        for _ in range(DRAWS):
+            kept = np.isin(np.arange(len(rows)), rng.choice(len(rows), 3, replace=False))
+            said = [counts[~kept] @ relative_nnls(counts[kept], cycles[kept], pull) for pull in PULLS]
+            errors.append([np.abs(values / cycles[~kept] - 1).mean() for values in said])
+        print(f"{name:10}" + "".join(f"{100 * error:8.2f}" for error in np.mean(errors, axis=0)))
 
 
 def macs(g: Geometry) -> list[float]:

@@ -2,19 +2,21 @@
 
     python experiments/cost_model/run.py
 
-prints the tables of the README beside it and draws `results/cost-model-*.png`.
+prints the tables of the README beside it and draws `results/cost-model-*.png` and `results/pricing-speed.png`.
 """
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 from baselines import linear_per_kind, macs_only
-from boards import boards
+from boards import boards, few
+from files import files
 from fitting import held_out
 from networks import networks
-from plots import draw
+from plots import draw_boards, draw_calls, draw_files, draw_networks, draw_scratch, draw_speed
 from rows import EXTENSIONS, Row, rows
 
 from targets.scratch import scratch_bytes
@@ -53,10 +55,33 @@ def calls() -> dict[str, Told]:
             print(f"  {path:10} {len(mine):5} calls {'':12}{spread(mine)}")
         for network in ("ic", "kws", "vww", "ad"):
             print(f"  MLPerf Tiny {network}: {_network(found, network, what):+.2f} %")
+    return plotted
+
+
+def scratch() -> dict[str, Told]:
+    """Prints how many calls' scratch is exact; measured and predicted bytes by core, for the plot."""
+    plotted: dict[str, Told] = {}
     print("\nScratch bytes:")
-    for core, mine in every.items():
-        wrong = sum(scratch_bytes(row.geometry, EXTENSIONS[core]) != row.scratch_bytes for row in mine)
-        print(f"  {core}: {len(mine) - wrong} of {len(mine)} calls exact")
+    for core, extension in EXTENSIONS.items():
+        found = [(row.scratch_bytes, scratch_bytes(row.geometry, extension)) for row in rows(core)]
+        print(f"  {core}: {sum(measured == said for measured, said in found)} of {len(found)} calls exact")
+        plotted[core] = [(float(measured), float(said)) for measured, said in found]
+    return plotted
+
+
+def speed() -> dict[str, Told]:
+    """Prints the rates that `experiments/pricing/measure.py` wrote; genomes priced before and a second, by run."""
+    plotted: dict[str, Told] = {}
+    with (RESULTS / "pricing-speed.csv").open() as file:
+        for row in csv.DictReader(file):
+            rate = float(row["genomes"]) / float(row["seconds"])
+            plotted.setdefault(f"run {row['run']}", []).append((float(row["priced_before"]), rate))
+    print("\nFull bills a second on one core, by experiments/pricing/measure.py:")
+    for run, told in plotted.items():
+        rates = [rate for _, rate in told]
+        print(
+            f"  {run}: {1 / np.mean(1 / np.array(rates)):.0f}, the thousands from {min(rates):.0f} to {max(rates):.0f}"
+        )
     return plotted
 
 
@@ -68,4 +93,10 @@ def _network(found: list[tuple[Row, float]], network: str, what: str) -> float:
 
 
 if __name__ == "__main__":
-    draw(RESULTS, calls(), boards(), networks())
+    draw_calls(RESULTS, calls())
+    draw_scratch(RESULTS, scratch())
+    draw_boards(RESULTS, boards())
+    few()
+    draw_networks(RESULTS, networks(), goal_percent=8)
+    draw_files(RESULTS, files())
+    draw_speed(RESULTS / "pricing-speed.png", speed(), goal=2000)
