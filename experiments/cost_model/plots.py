@@ -86,8 +86,6 @@ def _page(
         _panel(axis, title, told, size)
     figure.supxlabel(measured)
     figure.supylabel(said)
-    figure.savefig(file, dpi=70)
-=======
     figure.savefig(file, dpi=100)
     plt.close(figure)
 
