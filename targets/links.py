@@ -185,10 +185,16 @@ class Links:
             costs,
             shapes[1:],
             tuple([aligned(prod(shape)) for shape in shapes[1:]]),
-            tuple([aligned(cost.scratch_bytes) for cost in costs]),
-            tuple([aligned(scratch_of(JUDGE, call, made, read)) for call, made, read in ends]),
+            _scratch(program, [cost.scratch_bytes for cost in costs]),
+            _scratch(program, [scratch_of(JUDGE, call, made, read) for call, made, read in ends]),
             shapes[:-1],
         )
+
+
+def _scratch(program: Program, asked: list[int]) -> tuple[int, ...]:
+    """Of each call, the bytes of the arena that what it asked for takes there."""
+    found = {buffer.first: buffer.size_bytes for buffer in lifetimes(program, asked)[len(program.activations) :]}
+    return tuple([found.get(call, 0) for call in range(1, 1 + len(asked))])
 
 
 def _in_a_row(program: Program) -> bool:
