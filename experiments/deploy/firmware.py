@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import originals
-from torch import nn
+from torch import Tensor, nn
 
 from nas import quickstart
 from nas.deploy.model import prove
@@ -32,15 +32,37 @@ RESULT = Path(__file__).parents[2] / "results" / "deploy-firmware.csv"
 QUANTITIES = ("flash_bytes", "ram_bytes", "instructions", "cycles")
 
 
+class Bottleneck(nn.Module):
+    """MobileNetV2's block: six times as wide, depthwise, narrow, and a shortcut where the shape stays."""
+
+    def __init__(self, into: int, out: int, stride: int) -> None:
+        super().__init__()
+        wide = 6 * into
+        parts = originals.block(into, wide, 1), originals.block(wide, wide, 3, stride, wide)
+        self.main = nn.Sequential(*parts, originals.block(wide, out, 1, act=nn.Identity))
+        self.adds = stride == 1 and into == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.main(x) if self.adds else self.main(x)
+
+
+def peers() -> dict[str, nn.Module]:
+    """Those of `originals.py`, a DS-CNN and a MobileNetV2."""
+    stem = originals.block(1, 64, 5, 2)
+    pairs = [(originals.block(64, 64, groups=64), originals.block(64, 64, 1)) for _ in range(4)]
+    blocks = [Bottleneck(8, 8, 1), Bottleneck(8, 16, 2), Bottleneck(16, 16, 1), Bottleneck(16, 24, 2)]
+    return originals.networks() | {
+        "ds_cnn": nn.Sequential(stem, *sum(pairs, ()), originals.head(64)),
+        "mobilenet_v2": nn.Sequential(originals.block(1, 8, 3, 2), *blocks, originals.head(24)),
+    }
+
+
 def graphs(folder: Path) -> Iterator[tuple[str, Graph]]:
-    """The quickstart's original at three widths, the peers of `originals.py` as they are, and a DS-CNN."""
+    """The quickstart's original at three widths, and the peers as they are."""
     space = derive(load_model(quickstart.model_path())[0], load_declaration("width-only"))
     for width in (0.25, 0.19, 0.125):
         yield f"mobilenet_v1 x{width}", space.apply(space.uniform(width))
-    stem = originals.block(1, 64, 5, 2)
-    pairs = [(originals.block(64, 64, groups=64), originals.block(64, 64, 1)) for _ in range(4)]
-    found = originals.networks() | {"ds_cnn": nn.Sequential(stem, *sum(pairs, ()), originals.head(64))}
-    for name, net in found.items():
+    for name, net in peers().items():
         file = folder / f"{name}.onnx"
         modules.export(net.eval(), (28, 28) if name == "series" else (1, 28, 28), file)
         yield name, load_model(file)[0]

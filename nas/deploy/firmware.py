@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -83,9 +82,11 @@ def link(folder: Path, exported: Exported, core: str, out: Path, *, compiler: st
     script.write_text(Template((harness / "firmware.ld.in").read_text()).substitute(words))
     (out / "probe.c").write_text((harness / "probe.c").read_text())
     flags = [*command, *COMMON, LEVEL, f"-I{out}", *host.includes(folder)]
-    host.run([*flags, f"-DIMAGES={hex(board.images)}", "-c", str(out / "probe.c"), "-o", str(probe)], b"", what)
-    files_ = [*host.sources(folder, exported), str(probe)]
-    host.run([*flags, *files_, "-Wl,--gc-sections", "-T", str(script), "-o", str(linked)], b"", what)
+    cache = {"ZIG_GLOBAL_CACHE_DIR": str(out / "zig"), "ZIG_LOCAL_CACHE_DIR": str(out / "zig")}
+    compiled = [f"-DIMAGES={hex(board.images)}", "-c", str(out / "probe.c"), "-o", str(probe)]
+    host.run([*flags, *compiled], b"", what, environment=cache)
+    joined = [*host.sources(folder, exported), str(probe), "-Wl,--gc-sections", "-T", str(script), "-o", str(linked)]
+    host.run([*flags, *joined], b"", what, environment=cache)
     return elf.read(linked, what)
 
 
@@ -104,7 +105,6 @@ def _command(board: Board, compiler: str | None, out: Path) -> tuple[Sequence[st
     if there[0] == "gcc":
         return (GCC, "-mthumb", *board.gcc, "-nostartfiles", "--specs=nosys.specs"), GCC
     (out / "math.h").write_text("")  # CMSIS-NN includes it and uses nothing of it
-    os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(out / "zig"))
     cc = (sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabi", f"-mcpu={board.zig}")
     return (*cc, "-DBAKENN_CMSIS_NN_BUILTIN_MEMORY", "-Wno-unused-command-line-argument"), "zig"
 

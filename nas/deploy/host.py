@@ -5,10 +5,12 @@ CMSIS-NN then runs its plain C, which computes what its Cortex-M code does.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
@@ -116,16 +118,28 @@ def includes(folder: Path) -> list[str]:
 
 
 def run(
-    command: list[str], given: bytes, what: str, *, timeout_seconds: float = TIMEOUT_SECONDS, folder: Path | None = None
+    command: list[str],
+    given: bytes,
+    what: str,
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Standard output of a program that goes well, run in `folder` if one is given.
+    """Standard output of a program that goes well, run in `folder` if one is given, with more variables if they are.
 
     Raises:
         BuildError: it fails, or takes too long.
     """
     try:
         found = subprocess.run(
-            command, input=given, capture_output=True, timeout=timeout_seconds, check=False, cwd=folder
+            command,
+            input=given,
+            capture_output=True,
+            timeout=timeout_seconds,
+            check=False,
+            cwd=folder,
+            env=os.environ | (environment or {}),
         )
     except subprocess.TimeoutExpired:
         raise BuildError(f"{what} was stopped: it must end within {timeout_seconds:g} s") from None
