@@ -18,6 +18,7 @@ from targets.core import call_costs, load_core
 from targets.lower import lower
 from targets.memory import plan
 from tests.nas.deploy.exports import NETWORKS, graph_of, int8_images, tflite
+from tests.toys import Sketch
 
 Interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 pytest.importorskip("bakenn")
@@ -136,3 +137,13 @@ def test_a_missing_compiler_and_wrong_images_are_named(tmp_path: Path, monkeypat
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(TargetError, match="apt-get install gcc"):
         host.host_answers(tmp_path / "c", int8_images("chain", 1))
+
+
+def test_what_16_bits_cannot_count_is_refused_before_training() -> None:
+    """A linear layer of 65,536 outputs is more than a structure of ours holds; TFLM takes it."""
+    net = Sketch(4)
+    net.add("wide", "linear", out_channels=65_536)
+    graph = net.done()
+    assert lower(graph, "tflm").calls
+    with pytest.raises(TargetError, match="65,536 of them"):
+        lower(graph, "c")
