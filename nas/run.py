@@ -5,63 +5,42 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, audit, baseline, finale, inputs, judge, maker, manifest, material, study, timing
+from nas import atomic, baseline, finale, inputs, manifest, material, study, timing
 from nas.artefacts import RunFolder
+from nas.closing import FINALE_SHARE, Clock, Searched, close
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
 from nas.data.scratch import Scratch
 from nas.evaluate import Setup, builder
-from nas.evaluation import Evaluation
 from nas.inputs import Inputs
-from nas.judge import Judge
 from nas.ledger import LEDGER_FILE, Entry, Ledger
-from nas.objectives import resources
 from nas.pacing import Pacer
 from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
-from nas.report import page
-from nas.result import Front, Original, Point, RunResult
+from nas.result import Front
 from nas.runtime import Session
 from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
 from nas.strategies.staged import Staged
 from nas.study import Event
-from nas.verify import prove
-from nas.version import VERSION
 from nas.workers import Serial, Workers
 from search_spaces.errors import RunFolderError
-from search_spaces.genes import Genome
-from targets.cost import CallBill, Cost, bill, estimate
+from targets.cost import Cost, estimate
 
 if TYPE_CHECKING:
     from torch import nn
-
-FINALE_SHARE = 0.04
-"""Share of a budget in seconds that is kept for scoring, judging and the report."""
 
 VIEWS_SHARE = 0.07
 """Share of a budget in seconds that the original's logits on augmented views may cost."""
 
 MOST_VIEWS = 8
-
-
-@dataclass
-class Clock:
-    """Wall seconds of the run so far, and arithmetic seconds of the driver itself."""
-
-    start: float = field(default_factory=time.time)
-    arithmetic: float = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        return time.time() - self.start
 
 
 def optimize(
@@ -138,8 +117,11 @@ class _Run:
             self._search(strategy, workers, deadline)
         finally:
             workers.close()
-        search_seconds = time.time() - loop_start
-        return self._finish(strategy, base, session, search_seconds)
+        found = Searched(
+            self.config, self.inputs, self.folder, self.ledger, self.view, self.clock, strategy, base, session,
+            self._original, time.time() - loop_start,
+        )  # fmt: skip
+        return close(found)
 
     # -- before the loop ----------------------------------------------------------------------------------------
 
@@ -187,11 +169,6 @@ class _Run:
             return float("inf")
         used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
         return self.clock.start + max(seconds * (1 - FINALE_SHARE) - 2.0 - used, 1.0)
-
-    def _scoring_deadline(self) -> float | None:
-        """`time.time()` from which on only finishes are scored; None under a step budget."""
-        seconds = self.config.parsed_budget.seconds
-        return None if seconds is None else self.clock.start + seconds * (1 - FINALE_SHARE / 2)
 
     def _setup(self, plan: Plan, deadline: float) -> Setup:
         found = self.inputs
@@ -274,114 +251,6 @@ class _Run:
 
     def _hypervolume(self, found: list[tuple[Cost, float]]) -> float:
         return finale.hypervolume(found, self.inputs.limits, self._original, self.config.parsed_objectives)
-
-    # -- after the loop -----------------------------------------------------------------------------------------
-
-    def _finish(self, strategy: Staged, base: baseline.Baseline, session: Session, search_seconds: float) -> Front:
-        self.view.phase("scoring the exported files on images the search never saw")
-        found, data, limits = self.inputs, self.inputs.data, self.inputs.limits
-        started = time.time()
-        threads = os.cpu_count() or 1
-        evaluations = self.ledger.evaluations
-        ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
-        names = self.config.parsed_objectives
-        candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1, names)
-        final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
-        steps = finale.trained_steps(evaluations)
-        top = len(strategy.plan.rungs)
-        points, answered = finale.score(
-            candidates, found.space, final, limits, self.folder, ladder, steps, threads=threads,
-            until=self._scoring_deadline(), finish_rung=top + 1,
-        )  # fmt: skip
-        points = finale.mark_front(points, names)
-        chosen = judge.choose(points, resources(names)[0])
-        doubts = audit.audit(
-            points, answered, final, finale.archive(evaluations, ladder), finish_rung=top + 1,
-            volume=self._hypervolume, limits=limits, resource=resources(names)[0], seed=self.config.seed,
-        )  # fmt: skip
-        jobs = {e.job.genome.key: e.job for e in candidates}
-        # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
-        shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
-        self.view.phase("scoring the front on the test images, once")
-        test = Judge(data.task, data.x_test, data.y_test, session.logits(data.x_test))
-        reference = finale.affordable(shown, len(data.x_test))
-        shown = finale.score_test(shown, jobs, found.space, test, self.folder, threads=threads, reference=reference)
-        for point in shown:
-            finale.publish(point, jobs[point.id].id, self.folder, jobs[point.id].genome)
-        self.view.phase("running the chosen model in every runtime that is installed")
-        notes = prove.chosen(shown, chosen, found, self.folder.root, seed=self.config.seed)
-        if not reference:
-            notes.append(finale.BUILTIN_NOTE)
-        original = baseline.original(found, base, {"final_val": final, "test": test}, self._original)
-        self.clock.arithmetic += (time.time() - started) * self.config.workers
-        result = self._result(strategy, shown, chosen, original, evaluations, ladder, search_seconds, notes)
-        result = replace(result, audit=doubts)
-        self.view.phase("writing the report")
-        page.write_run(result, self.folder.root)
-        manifest.write(self.folder, found, result)
-        self.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
-        return Front(self.folder.root, result)
-
-    def _result(
-        self,
-        strategy: Staged,
-        points: list[Point],
-        chosen: Point | None,
-        original: Original,
-        evaluations: list[Evaluation],
-        ladder: set[Genome],
-        search_seconds: float,
-        notes: list[str],
-    ) -> RunResult:
-        found = self.inputs
-        train, quantize, other = finale.phase_seconds(evaluations)
-        wall = self.clock.elapsed
-        arithmetic = train + quantize + other + self.clock.arithmetic
-        capacity = wall * self.config.workers
-        picked = next((p for p in points if chosen is not None and p.id == chosen.id), None)
-        lines: tuple[CallBill, ...] = ()
-        if picked is not None:
-            lines = bill(found.space.apply(found.space.genome(picked.values)), found.device, self.config.runtime)
-        return RunResult(
-            original=original,
-            data_name=found.data.name,
-            task=found.data.task.name,
-            metric=found.data.task.metric.name,
-            outputs=found.data.task.counted(found.data.outputs),
-            splits=found.data.sizes,
-            target=found.device.name,
-            compiler_level=found.device.compiler_level,
-            latency_band_percent=found.device.latency_band_percent,
-            energy_band_percent=found.device.energy_band_percent,
-            energy_band_factor=found.device.energy_band_factor,
-            runtime=self.config.runtime,
-            limits=found.limits,
-            points=tuple(points),
-            chosen=picked.id if picked else None,
-            archive=finale.archive(evaluations, ladder),
-            bill=lines,
-            hypervolume=self._hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits]),
-            binding=finale.binding_sentence(picked, points, found.limits, evaluations),
-            seconds={
-                "total": wall,
-                "search": search_seconds,
-                "train": train,
-                "quantize": quantize,
-                "overhead": max(0.0, capacity - arithmetic) / self.config.workers,
-            },
-            overhead_share=max(0.0, 1 - arithmetic / capacity),
-            plan=strategy.plan.to_json(),
-            strategy=self.config.strategy,
-            seed=self.config.seed,
-            version=VERSION,
-            notes=(
-                *found.notes,
-                *baseline.doubts(original.accuracy, found.data.task, found.data.outputs),
-                *maker.notes(found.device, None if picked is None else self.folder.models / picked.id),
-                *notes,
-            ),
-            objectives=self.config.parsed_objectives,
-        )
 
 
 def plan_of(entry: Entry) -> Plan:

@@ -1,0 +1,183 @@
+"""From a finished search to a finished folder: scores, judges, verifies, reports."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field, replace
+
+from nas import audit, baseline, finale, judge, maker, manifest
+from nas.artefacts import RunFolder
+from nas.config import RunConfig
+from nas.evaluation import Evaluation
+from nas.inputs import Inputs
+from nas.judge import Judge
+from nas.ledger import Ledger
+from nas.objectives import resources
+from nas.progress import Progress
+from nas.report import page
+from nas.result import Front, Original, Point, RunResult
+from nas.runtime import Session
+from nas.strategies.staged import Staged
+from nas.verify import prove
+from nas.version import VERSION
+from search_spaces.genes import Genome
+from targets.cost import CallBill, Cost, bill
+
+FINALE_SHARE = 0.04
+"""Share of a budget in seconds that is kept for scoring, judging and the report."""
+
+
+@dataclass
+class Clock:
+    """Wall seconds of the run so far, and arithmetic seconds of the driver itself."""
+
+    start: float = field(default_factory=time.time)
+    arithmetic: float = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        return time.time() - self.start
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search leaves behind.
+
+    Attributes:
+        strategy: as it stands at the end; the candidates of its ladder are known by it.
+        base: the original's answers and accuracies.
+        session: the original, to answer the test images.
+        original: what the original would cost as int8.
+        search_seconds: of the loop.
+    """
+
+    config: RunConfig
+    inputs: Inputs
+    folder: RunFolder
+    ledger: Ledger
+    view: Progress
+    clock: Clock
+    strategy: Staged
+    base: baseline.Baseline
+    session: Session
+    original: Cost
+    search_seconds: float
+
+    def hypervolume(self, found: list[tuple[Cost, float]]) -> float:
+        """Of costs with their drops, in the run's objectives."""
+        return finale.hypervolume(found, self.inputs.limits, self.original, self.config.parsed_objectives)
+
+
+def close(run: Searched) -> Front:
+    """Scores, judges, verifies and reports; the run's folder is then complete."""
+    run.view.phase("scoring the exported files on images the search never saw")
+    config, found, strategy, base = run.config, run.inputs, run.strategy, run.base
+    data, limits = found.data, found.limits
+    started = time.time()
+    threads = os.cpu_count() or 1
+    evaluations = run.ledger.evaluations
+    ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
+    names = config.parsed_objectives
+    candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1, names)
+    final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
+    steps = finale.trained_steps(evaluations)
+    top = len(strategy.plan.rungs)
+    points, answered = finale.score(
+        candidates, found.space, final, limits, run.folder, ladder, steps, threads=threads,
+        until=_scoring_deadline(run), finish_rung=top + 1,
+    )  # fmt: skip
+    points = finale.mark_front(points, names)
+    chosen = judge.choose(points, resources(names)[0])
+    doubts = audit.audit(
+        points, answered, final, finale.archive(evaluations, ladder), finish_rung=top + 1,
+        volume=run.hypervolume, limits=limits, resource=resources(names)[0], seed=config.seed,
+    )  # fmt: skip
+    jobs = {e.job.genome.key: e.job for e in candidates}
+    # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
+    shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
+    run.view.phase("scoring the front on the test images, once")
+    test = Judge(data.task, data.x_test, data.y_test, run.session.logits(data.x_test))
+    reference = finale.affordable(shown, len(data.x_test))
+    shown = finale.score_test(shown, jobs, found.space, test, run.folder, threads=threads, reference=reference)
+    for point in shown:
+        finale.publish(point, jobs[point.id].id, run.folder, jobs[point.id].genome)
+    run.view.phase("running the chosen model in every runtime that is installed")
+    notes = prove.chosen(shown, chosen, found, run.folder.root, seed=config.seed)
+    if not reference:
+        notes.append(finale.BUILTIN_NOTE)
+    original = baseline.original(found, base, {"final_val": final, "test": test}, run.original)
+    run.clock.arithmetic += (time.time() - started) * config.workers
+    result = _result(run, shown, chosen, original, evaluations, ladder, notes)
+    result = replace(result, audit=doubts)
+    run.view.phase("writing the report")
+    page.write_run(result, run.folder.root)
+    manifest.write(run.folder, found, result)
+    run.ledger.append("final", {"chosen": result.chosen, "front": [p.id for p in result.front]})
+    return Front(run.folder.root, result)
+
+
+def _scoring_deadline(run: Searched) -> float | None:
+    """`time.time()` from which on only finishes are scored; None under a step budget."""
+    seconds = run.config.parsed_budget.seconds
+    return None if seconds is None else run.clock.start + seconds * (1 - FINALE_SHARE / 2)
+
+
+def _result(
+    run: Searched,
+    points: list[Point],
+    chosen: Point | None,
+    original: Original,
+    evaluations: list[Evaluation],
+    ladder: set[Genome],
+    notes: list[str],
+) -> RunResult:
+    config, found = run.config, run.inputs
+    train, quantize, other = finale.phase_seconds(evaluations)
+    wall = run.clock.elapsed
+    arithmetic = train + quantize + other + run.clock.arithmetic
+    capacity = wall * config.workers
+    picked = next((p for p in points if chosen is not None and p.id == chosen.id), None)
+    lines: tuple[CallBill, ...] = ()
+    if picked is not None:
+        lines = bill(found.space.apply(found.space.genome(picked.values)), found.device, config.runtime)
+    return RunResult(
+        original=original,
+        data_name=found.data.name,
+        task=found.data.task.name,
+        metric=found.data.task.metric.name,
+        outputs=found.data.task.counted(found.data.outputs),
+        splits=found.data.sizes,
+        target=found.device.name,
+        compiler_level=found.device.compiler_level,
+        latency_band_percent=found.device.latency_band_percent,
+        energy_band_percent=found.device.energy_band_percent,
+        energy_band_factor=found.device.energy_band_factor,
+        runtime=config.runtime,
+        limits=found.limits,
+        points=tuple(points),
+        chosen=picked.id if picked else None,
+        archive=finale.archive(evaluations, ladder),
+        bill=lines,
+        hypervolume=run.hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits]),
+        binding=finale.binding_sentence(picked, points, found.limits, evaluations),
+        seconds={
+            "total": wall,
+            "search": run.search_seconds,
+            "train": train,
+            "quantize": quantize,
+            "overhead": max(0.0, capacity - arithmetic) / config.workers,
+        },
+        overhead_share=max(0.0, 1 - arithmetic / capacity),
+        plan=run.strategy.plan.to_json(),
+        strategy=config.strategy,
+        seed=config.seed,
+        version=VERSION,
+        notes=(
+            *found.notes,
+            *baseline.doubts(original.accuracy, found.data.task, found.data.outputs),
+            *maker.notes(found.device, None if picked is None else run.folder.models / picked.id),
+            *notes,
+        ),
+        objectives=config.parsed_objectives,
+    )
