@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,11 @@ def _paths(tables: Any, file: Path) -> dict[str, BoardPrices]:
 def _check_positive(record: Any, place: str) -> None:
     for each in fields(record):
         value = getattr(record, each.name)
-        if type(value) in (int, float) and (value < 0 or (value == 0 and each.name not in MAY_BE_ZERO)):
+        if type(value) not in (int, float):
+            continue
+        if not isfinite(value):
+            raise TargetError(f"{each.name} must be a finite number, got {value} in {place}")
+        if value < 0 or (value == 0 and each.name not in MAY_BE_ZERO):
             raise TargetError(f"{each.name} must be > 0, got {value} in {place}")
 
 
@@ -252,6 +257,7 @@ def device_file(name_or_path: str | Path) -> Path:
     if file.suffix != ".toml":
         file = DEVICES / f"{str(name_or_path).lower()}.toml"
     if not file.is_file():
-        near = get_close_matches(str(name_or_path).lower(), devices(), n=3, cutoff=0.3) or devices()
-        raise TargetError(f"no device {str(name_or_path)!r}; nearest: {', '.join(near)} (or give a .toml file)")
+        near = get_close_matches(str(name_or_path).lower(), devices(), n=3, cutoff=0.5)
+        known = f"nearest: {', '.join(near)}" if near else "`nas targets` lists them"
+        raise TargetError(f"no device {str(name_or_path)!r}; {known} (or give a .toml file)")
     return file

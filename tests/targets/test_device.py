@@ -131,6 +131,8 @@ def test_a_device_of_ones_own(tmp_path: Path) -> None:
     ("change", "law"),
     [
         (("clock_hz = 1_000_000", "clock_hz = 0"), "clock_hz must be > 0, got 0 in device 'round'"),
+        (("cycles_scale = 1.0", "cycles_scale = nan"), "cycles_scale must be a finite number, got nan in device"),
+        (("cycles_scale = 1.0", "cycles_scale = inf"), "cycles_scale must be a finite number, got inf in device"),
         (("clock_hz = 1_000_000", "clock_mhz = 1"), "has no use for 'clock_mhz', did you mean 'clock_hz'"),
         (('core = "Cortex-M4F"', ""), "round.toml lacks core"),
         (("ram_bytes = 100", "ram_bytes = '100'"), "ram_bytes must be int, got '100'"),
@@ -203,5 +205,7 @@ def test_a_device_may_lack_what_nobody_knows(tmp_path: Path) -> None:
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(TargetError, match="no device 'nrf52804'; nearest: nrf52840"):
         load_device("nrf52804")
+    with pytest.raises(TargetError, match="no device 'toaster'; `nas targets` lists them"):
+        load_device("toaster")
     with pytest.raises(TargetError, match="kernels must be one of cortex_m0, cortex_m3"):
         load_core("cortex_m99")
