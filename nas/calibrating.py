@@ -18,7 +18,10 @@ from targets.device import BoardPrices, Device, device_file, load_device
 from targets.program import Runtime
 
 UNCALIBRATED_PERCENT = 30.0
-"""The band of a device that so few measurements were made of that none could be left out."""
+"""The least band of a device that so few measurements were made of that they say nothing of one."""
+
+PLAUSIBLE_SCALES = (0.1, 20.0)
+"""Board cycles per counted cycle or instruction; 0.79 to 1.46 on every board so far. What is beyond is another unit."""
 
 UNCALIBRATED_POWER_PERCENT = 15.0
 """The band of a power from so few measurements: within one system it differs by 2 to 12 % from network to network."""
@@ -64,12 +67,12 @@ class Calibrated:
             bands = [("active_power_mw", f"{self.power.active_power_mw:.4g}"), *bands]
             bands.append(("energy_band_percent", f"{self.power_band_percent:g}"))
         tables = [wording.columns(table) for table in (rows, prices, bands)]
-        return "\n\n".join([f"{self.rows} measurements", *tables])
+        return "\n\n".join([wording.numbered(self.rows, "measurement"), *tables])
 
     @property
     def band_percent(self) -> float:
         """Of the new device's latency."""
-        return self.found.band_percent or self.base.latency_band_percent or UNCALIBRATED_PERCENT
+        return self.found.band_percent or max(self.base.latency_band_percent or 0.0, UNCALIBRATED_PERCENT)
 
     @property
     def power_band_percent(self) -> float:
@@ -80,8 +83,9 @@ class Calibrated:
         """The device file."""
         base, found = self.base, self.found
         replaced = (*PRICES, "paths", "latency_band_percent", *(POWER if self.power is not None else ()))
+        rows = wording.numbered(self.rows, "measurement")
         lines = [
-            f"# {base.title}, calibrated by `nas calibrate` from {self.rows} measurements: {self.table},",
+            f"# {base.title}, calibrated by `nas calibrate` from {rows}: {self.table},",
             f"# SHA-256 {self.digest}.",
             *self._known(),
         ]
@@ -92,8 +96,8 @@ class Calibrated:
             lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}  # as in {self.file}")
         lines.append(f"# Cycles on the board: times what {base.kernels} counts, loads from the weights, and calls.")
         lines += _toml(found.pooled)
-        rows = "rows left out of the fit to all" if found.paths else "rows left out of the fit"
-        lines.append(f"latency_band_percent = {self.band_percent!r}  # {_why(found.band_percent, rows)}")
+        left_out = "rows left out of the fit to all" if found.paths else "rows left out of the fit"
+        lines.append(f"latency_band_percent = {self.band_percent!r}  # {_why(found.band_percent, left_out)}")
         if self.power is not None:
             lines.append("# Power while the rows ran that say it; the one number with the least relative error.")
             lines.append(f"active_power_mw = {_rounded(self.power.active_power_mw)!r}")
@@ -118,7 +122,8 @@ def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
     """A board's calibration from a table of measurements (`nas.measurements`).
 
     Raises:
-        TargetError: the board is unknown or has no kernel prices, or the runtime's kernels are closed.
+        TargetError: the board is unknown or has no kernel prices, the runtime's kernels are closed, or the rows take
+            more or less than any chip would.
         DataError: a row cannot be used.
     """
     if runtime == x_cube_ai.RUNTIME:
@@ -126,6 +131,7 @@ def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
             "calibration must be for kernels whose loops are known, x-cube-ai's are closed; use tflm or c"
         )
     base, content = load_device(board), table.read_bytes()
+    _ = base.kernel_core  # a board without prices is told before its table is judged
     rows = measurements.read(table, base, runtime)
     before: list[float] = []
     if base.cycles_scale is not None:
@@ -133,8 +139,12 @@ def calibrated(board: str, table: Path, runtime: Runtime) -> Calibrated:
     powers = [row.power_mw for row in rows if row.power_mw is not None]
     power = calibrate_power(powers) if powers else None
     digest = hashlib.sha256(content).hexdigest()
-    file = device_file(board).name
-    return Calibrated(base, file, table.name, digest, len(rows), tuple(before), calibrate(rows), power)
+    file, found = device_file(board).name, calibrate(rows)
+    least, most = PLAUSIBLE_SCALES
+    if not least <= found.pooled.cycles_scale <= most:
+        law = f"a board takes {least:g} to {most:g} of its cycles for one that is counted"
+        raise TargetError(f"{law}, these rows {found.pooled.cycles_scale:.4g}; check the units of {table.name}")
+    return Calibrated(base, file, table.name, digest, len(rows), tuple(before), found, power)
 
 
 def write(found: Calibrated, out: Path, *, force: bool) -> None:

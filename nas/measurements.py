@@ -53,7 +53,8 @@ def read(path: Path, device: Device, runtime: Runtime) -> list[Measured]:
             rows = csv.DictReader(file, strict=True, restval="", restkey="")
             names = rows.fieldnames or []
             if "op" not in names or not {"cycles", "latency_us"} & set(names):
-                raise DataError(f"{path} must have the columns op and cycles or latency_us, it has {', '.join(names)}")
+                law = f"{path} must have the columns op and cycles or latency_us"
+                raise DataError(f"{law}, it has {', '.join(names) or 'none'}")
             for row in rows:
                 boards.add(row.get("board", ""))
                 try:

@@ -77,6 +77,11 @@ def count(value: float | None) -> str:
     return f"{value / 1e3:.1f} k" if value < 999_950 else f"{value / 1e6:.2f} M"
 
 
+def numbered(how_many: int, noun: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{how_many} {noun}" if how_many == 1 else f"{how_many:,} {noun}s"
+
+
 def shape(sides: Sequence[int]) -> str:
     """Height, width and channels with multiplication signs between them."""
     return " \N{MULTIPLICATION SIGN} ".join(str(side) for side in sides)
@@ -216,7 +221,7 @@ def headline(result: RunResult) -> str:
     """The run in one sentence; drops are those of the exported file on final_val."""
     point, original = result.chosen_point, result.original
     if point is None:
-        return f"No network met the limits. {result.binding}"
+        return result.binding
     found = f"{size(original.file_bytes)} → {size(point.cost.size_bytes)}, "
     found += times_smaller(original.file_bytes, point.cost.size_bytes)
     lost = f"{number(point.val_drop)} points of {result.metric}" if point.val_drop > 0 else f"no {result.metric}"

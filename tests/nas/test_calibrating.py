@@ -112,6 +112,25 @@ def test_measured_energy_becomes_the_boards_power(tmp_path: Path, column: str, c
     assert "active_power_mw" in result.stdout
 
 
+def test_few_rows_promise_no_more_than_a_board_that_nobody_measured(tmp_path: Path) -> None:
+    """The STM32F446's own band of 11 % came with numbers of three kernels' own, which one row does not bring."""
+    out = tmp_path / "mine.toml"
+    result = calibrate("stm32f446", table(tmp_path, [f"{LAYERS[0]},{board(LAYERS[0])!r}"]), "--out", str(out))
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("1 measurement\n")
+    assert (load_device(out).latency_band_percent, load_device(out).paths) == (30, {})
+
+
+def test_rows_in_another_unit_are_told_by_what_a_cycle_would_take(tmp_path: Path) -> None:
+    rows, out = [f"{row},{1000 * board(row)!r}" for row in LAYERS], tmp_path / "mine.toml"
+    result = calibrate("nrf52840", table(tmp_path, rows), "--out", str(out))
+    assert result.exit_code == 2
+    assert "a board takes 0.1 to 20 of its cycles for one that is counted, these rows 1500; check the units" in (
+        result.stderr
+    )
+    assert not out.exists()
+
+
 def test_one_measured_power_has_a_wide_band_and_none_keeps_the_data_sheets(tmp_path: Path) -> None:
     rows, out = [f"{row},{board(row)!r}," for row in LAYERS], tmp_path / "mine.toml"
     calibrate("nrf52840", table(tmp_path, [f"{rows[0]}18.5", *rows[1:]], f"{HEADER},power_mw"), "--out", str(out))
