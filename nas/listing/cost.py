@@ -25,13 +25,13 @@ LONGEST_NAME = 32
 def cost_record(graph: Graph, device: Device, runtime: Runtime) -> dict[str, Any]:
     """The cost, the bill and the peak of a network as plain values; null is not known."""
     cost, plan = estimate(graph, device, runtime), memory(graph, device, runtime)
-    limits = with_device(Limits(), device)
+    limits, found = with_device(Limits(), device), bands(graph, device, runtime)
     return {
         "cost": dataclasses.asdict(cost),
-        "bands": closed.record(bands(graph, device, runtime)),
+        "bands": closed.record(found),
         "compiler_level": device.compiler_level,
-        "latency_band_percent": device.latency_band_percent,
-        "measured_apart": sorted(device.paths),
+        "latency_band_percent": None if found else device.latency_band_percent,
+        "measured_apart": [] if found else sorted(device.paths),
         "energy_band_percent": device.energy_band_percent,
         "energy_band_factor": device.energy_band_factor,
         "unverified": list(device.unverified),
@@ -51,9 +51,9 @@ def cost_text(graph: Graph, device: Device, runtime: Runtime) -> str:
         _calls(calls, cost),
         cost_summary(cost, device, found),
         closed.LIMITED if found else "",
-        "" if plan is None else _peak(plan, calls),
+        "" if plan is None else _peak(plan, calls, cost),
         wording.binding_sentence(cost, limits) if limits.active else "",
-        f"Timed by their own measurements: {wording.measured_apart(device)}." if device.paths else "",
+        f"Timed by their own measurements: {wording.measured_apart(device)}." if device.paths and not found else "",
         *wording.cautions(device),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -81,7 +81,8 @@ def cost_summary(cost: Cost, device: Device, found: Bands | None = None) -> str:
 def _priced(cost: Cost, device: Device) -> dict[str, tuple[str, str, str]]:
     """What depends on the device: its name, the figure, and what it counts."""
     code, timed = wording.code_band(cost.runtime, device.compiler_level), wording.latency_band(device)
-    arena = "tensor arena with scratch, input and output; no stack"
+    kept = ", and the interpreter's own data" if cost.runtime == "tflm" else ""
+    arena = f"tensor arena with scratch, input and output{kept}; no stack"
     if cost.runtime in wording.CLOSED:
         arena = "activations, input and output, and the runtime's own data; no stack"
         timed = "any release and option that was published"
@@ -131,8 +132,8 @@ def _at_peak(plan: Plan) -> list[Buffer]:
     return sorted(alive, key=lambda buffer: -buffer.size_bytes)
 
 
-def _peak(plan: Plan, calls: Sequence[CallBill]) -> str:
-    """Which tensors are alive when RAM peaks."""
+def _peak(plan: Plan, calls: Sequence[CallBill], cost: Cost) -> str:
+    """Which tensors are alive when RAM peaks, and what RAM holds beside the arena that is planned for them."""
     number = plan.peak_call + 1
     call, alive = calls[plan.peak_call], wording.size(max(plan.live_bytes))
     rows = [("alive then", "size", "from", "to")]
@@ -140,7 +141,9 @@ def _peak(plan: Plan, calls: Sequence[CallBill]) -> str:
         begun = f"call {buffer.first}" if buffer.first else "the input"
         rows.append((_short(buffer.name), wording.size(buffer.size_bytes), begun, f"call {buffer.last}"))
     place = f"call {number} of {len(calls)}, {call.kind} {_short(call.op)}"
-    head = f"RAM peaks in {place}: {alive} alive, in an arena of {wording.size(plan.arena_bytes)}."
+    head = f"RAM peaks in {place}: {alive} alive, in an arena of {wording.size(plan.arena_bytes)}"
+    beside = (cost.ram_bytes or 0) - plan.arena_bytes
+    head += f"; {wording.size(beside)} beside it are the interpreter's own." if beside > 0 else "."
     return f"{head}\n{wording.columns(rows)}"
 
 
@@ -173,7 +176,7 @@ def matrix_record(graph: Graph, targets: Sequence[Device], runtime: Runtime) -> 
                 "fits_flash": _fits(cost.flash_bytes, device.flash_bytes),
                 "fits_ram": _fits(cost.ram_bytes, device.ram_bytes),
                 "latency_ms": cost.latency_ms,
-                "latency_band_percent": device.latency_band_percent,
+                "latency_band_percent": None if runtime in wording.CLOSED else device.latency_band_percent,
                 "energy_uj": cost.energy_uj,
                 "energy_band_percent": device.energy_band_percent,
                 "energy_band_factor": device.energy_band_factor,

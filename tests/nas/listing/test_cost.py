@@ -37,12 +37,14 @@ def test_the_peak_of_a_chain_by_hand() -> None:
 
 
 def test_the_text_has_the_sums_the_peak_and_what_binds() -> None:
-    text, cost = listing_cost.cost_text(GRAPH, L4R5, "tflm"), estimate(GRAPH, L4R5)
+    text, cost, plan = listing_cost.cost_text(GRAPH, L4R5, "tflm"), estimate(GRAPH, L4R5), memory(GRAPH, L4R5)
+    assert plan is not None
     for words in (
         wording.size(cost.size_bytes),
         wording.milliseconds(cost.latency_ms),
         "power measured while inferring, ±40 %",
         "RAM peaks in call 2 of",
+        f"{wording.size((cost.ram_bytes or 0) - plan.arena_bytes)} beside it are the interpreter's own.",
         "The flash binds:",
     ):
         assert words in text
@@ -105,6 +107,10 @@ def test_a_closed_runtime_is_shown_as_bands() -> None:
     assert record["cost"]["flash_bytes"] == high
     json.dumps(record, allow_nan=False)
     assert listing_cost.cost_record(graph, L4R5, "tflm")["bands"] is None
+    assert "Timed by their own measurements" in listing_cost.cost_text(graph, F446, "tflm")
+    assert "Timed by their own measurements" not in listing_cost.cost_text(graph, F446, "x-cube-ai")
+    record = listing_cost.cost_record(graph, F446, "x-cube-ai")
+    assert (record["latency_band_percent"], record["measured_apart"]) == (None, [])
 
 
 def test_the_matrix_of_a_closed_runtime_is_empty_where_it_was_never_measured() -> None:
