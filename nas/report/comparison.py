@@ -23,8 +23,9 @@ def comparison(result: RunResult) -> str:
     ]
     rivals = _rivals(result, point)
     entries += [(label, _point_column(rival)) for label, rival in rivals]
-    labels = ("file", "parameters", "MACs", "flash with runtime", "RAM", "latency", f"final_val {result.metric}",
-              "final_val drop", "95 % bound", f"test {result.metric}", "test drop")  # fmt: skip
+    labels = ("file", "parameters", "MACs", "flash with runtime", "RAM", "latency", "energy",
+              f"final_val {result.metric}", "final_val drop", "95 % bound", f"test {result.metric}",
+              "test drop")  # fmt: skip
     head_row = "<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name, _ in entries) + "</tr>"
     rows = []
     for i, label in enumerate(labels):
@@ -38,7 +39,7 @@ def _original_column(result: RunResult) -> list[str]:
     original, unknown = result.original, wording.UNKNOWN
     final, test = (wording.percent(original.accuracy.get(split)) for split in ("final_val", "test"))
     counts = [wording.size(original.file_bytes), wording.count(original.params), wording.count(original.macs)]
-    return [*counts, *[unknown] * 3, final, unknown, unknown, test, unknown]
+    return [*counts, *[unknown] * 4, final, unknown, unknown, test, unknown]
 
 
 def _column(cost: Cost | None, accuracy: dict[str, float], reference: dict[str, float]) -> list[str]:
@@ -58,10 +59,11 @@ def _point_column(point: Point) -> list[str]:
 
 def _costs(cost: Cost | None) -> list[str]:
     if cost is None:
-        return [wording.UNKNOWN] * 6
+        return [wording.UNKNOWN] * 7
     return [
         wording.size(cost.size_bytes), wording.count(cost.params), wording.count(cost.macs),
         wording.size(cost.flash_bytes), wording.size(cost.ram_bytes), wording.milliseconds(cost.latency_ms),
+        wording.energy(cost.energy_uj),
     ]  # fmt: skip
 
 

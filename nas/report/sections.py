@@ -77,7 +77,8 @@ def front(result: RunResult) -> str:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
         others = len(result.points) - len(result.front)
         more = f" {others} more were finished and are dominated or over a limit: see <code>archive.csv</code>."
-        said = f"{len(result.front)} models that fit, none beaten by another in {wording.listed(result.objectives)}."
+        fitting = wording.numbered(len(result.front), "model")
+        said = f"{fitting} that fit, none beaten by another in {wording.listed(result.objectives)}."
         said += f"{more if others else ''} All figures are in <code>front.csv</code>."
         return f"<h2>The models</h2>\n<p>{said}</p>\n{table([*heads, 'files'], rows)}"
     nearest = sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:5]
@@ -101,7 +102,7 @@ def run(result: RunResult) -> str:
         f"{wording.duration(total)} in all: {done} evaluations scored, {refused} turned away by a limit before training"
     )
     said += f", {failed} failed" if failed else ""
-    said += f"; {len(result.points)} models finished. Hypervolume {result.hypervolume:.3f} of "
+    said += f"; {wording.numbered(len(result.points), 'model')} finished. Hypervolume {result.hypervolume:.3f} of "
     said += f"{wording.listed(result.objectives)} below the limits."
     if result.overhead_share is not None:
         said += f" Overhead, idle workers counted: {100 * result.overhead_share:.1f} % of the workers' time."
