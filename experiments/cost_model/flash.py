@@ -43,6 +43,7 @@ PUBLISHED = ("resnet 1 10", "keywords", "mobilenet_v1 0.25 3x96x96 2")
 BOARDS = {"STM32H747I-DISCO": "stm32h747", "NUCLEO-H7A3ZI-Q": "stm32h7a3", "NUCLEO-L4R5ZI": "stm32l4r5",
           "NUCLEO-L4R5ZI-P": "stm32l4r5", "NUCLEO-U575ZI-Q": "stm32u575", "NUCLEO-U385RG-Q": "stm32u385"}  # fmt: skip
 START = "{name}_input(); {name}_run(); (void){name}_output();"
+PANELS = {"flash_bytes": "flash in bytes", "ram_bytes": "RAM in bytes", "latency_ms": "latency in ms"}
 Told = list[tuple[float, float]]
 Spans = list[tuple[float, Band]]
 
@@ -50,16 +51,16 @@ Spans = list[tuple[float, Band]]
 def main() -> None:
     panels = {"generated C, flash in bytes": generated_c()}
     spans = published()
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")
     for axis, (title, told) in zip(axes, panels.items(), strict=False):
         ends = [min(map(min, told)), max(map(max, told))]
         axis.scatter(*zip(*told, strict=True), s=8, color=BLUE)
         _finish(axis, ends, title, len(told))
     for axis, (title, found) in zip(axes[1:], spans.items(), strict=True):
         _bands(axis, title, found)
-    figure.supxlabel("linked, or published")
+    figure.supxlabel("linked, or published; a line is a band from its lower to its upper end")
     figure.supylabel("predicted")
-    figure.savefig(PICTURE, dpi=70)
+    figure.savefig(PICTURE, dpi=100)
 
 
 def networks() -> Iterator[tuple[str, Graph, Weights]]:
@@ -133,7 +134,7 @@ def linked_bytes(tflite: bytes, core: str, level: str, objects: Path) -> int:
 
 def published() -> dict[str, Spans]:
     """Prints how many published rows lie in their bands; the rows with these."""
-    found: dict[str, Spans] = {name: [] for name in ("flash_bytes", "ram_bytes", "latency_ms")}
+    found: dict[str, Spans] = {name: [] for name in PANELS}
     with TABLE.open() as file:
         for row in csv.DictReader(file):
             if row["board"] in BOARDS and (row["version"] == "core 3.0" or float(row["version"].split()[0]) >= OLDEST):
@@ -144,7 +145,7 @@ def published() -> dict[str, Spans]:
         inside = sum(band.low <= value <= band.high for value, band in spans)
         above = sum(value > band.high for value, band in spans)
         print(f"  {name}: {inside} of {len(spans)}, {above} above")
-    return {f"X-CUBE-AI, {name}": spans for name, spans in found.items()}
+    return {f"X-CUBE-AI, {PANELS[name]}": spans for name, spans in found.items()}
 
 
 def _figures(row: dict[str, str]) -> Iterator[tuple[str, float, Band]]:
@@ -162,7 +163,7 @@ def _figures(row: dict[str, str]) -> Iterator[tuple[str, float, Band]]:
 def _bands(axis: Axes, title: str, found: Spans) -> None:
     for value, band in found:
         color = BLUE if band.low <= value <= band.high else ORANGE
-        axis.plot([value, value], [band.low, band.high], color=color, linewidth=1)
+        axis.plot([value, value], [band.low, band.high], color=color, linewidth=1.5)
     values = [value for value, _ in found]
     _finish(axis, [min(values), max(values)], title, len(found))
 
