@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.errors import TargetError
+from targets import kernels, kernels_c, scratch
 from targets.geometry import Geometry, geometry
-from targets.kernels import COUNTS, Extension, path
-from targets.program import Call, Program
-from targets.scratch import scratch_bytes
+from targets.kernels import COUNTS, Extension, Rule
+from targets.program import Call, Program, Runtime
 
 DATA = Path(__file__).parent / "data"
 
@@ -35,6 +35,7 @@ class Core:
         extension: which of its code CMSIS-NN compiles for the core.
         has_cycles: False where executed instructions are all that was measured.
         loops: the price of each loop (`targets.kernels.COUNTS`), by code path.
+        generated_c: are these the kernels of generated C (`targets.kernels_c`)? Else they are TFLM's.
     """
 
     name: str
@@ -42,6 +43,23 @@ class Core:
     extension: Extension
     has_cycles: bool
     loops: Mapping[str, Mapping[str, Price]]
+    generated_c: bool = False
+
+    def running(self, runtime: Runtime) -> Core:
+        """The core with the kernels of a runtime."""
+        return load_core_c(self.name) if runtime == "c" else self
+
+    def path(self, shape: Geometry) -> str:
+        """The code path a call takes."""
+        return (kernels_c if self.generated_c else kernels).path(shape, self.extension)
+
+    def rule(self, code: str) -> Rule:
+        """How often the loops of a code path run."""
+        return (kernels_c if self.generated_c else kernels).COUNTS[self.extension][code]
+
+    def scratch_bytes(self, shape: Geometry) -> int:
+        """Working memory of a call."""
+        return (scratch.generated_c_bytes if self.generated_c else scratch.scratch_bytes)(shape, self.extension)
 
 
 class CallCost(NamedTuple):
@@ -99,12 +117,27 @@ def load_core(name: str) -> Core:
     return Core(name, found["title"], found["extension"], has_cycles, loops)
 
 
+@cache
+def load_core_c(name: str) -> Core:
+    """The same core with the kernels of generated C, whose prices are in `data/generated_c_<core>.toml`.
+
+    A path that is not there has TFLM's.
+    """
+    core = load_core(name)
+    sections = tomllib.loads((DATA / f"generated_c_{name.removeprefix('cortex_')}.toml").read_text())["loops"]
+    loops = {code: _prices(sections[rows] if isinstance(rows, str) else rows) for code, rows in sections.items()}
+    return replace(core, loops={**core.loops, **loops}, generated_c=True)
+
+
 def _prices(rows: Mapping[str, list[float]]) -> dict[str, Price]:
     return {loop: Price(*row) if len(row) == 3 else Price(0.0, *row) for loop, row in rows.items()}
 
 
 def call_costs(program: Program, core: Core) -> tuple[CallCost, ...]:
-    """The cost of every call, in order; remembered, since a search meets the same calls again and again."""
+    """The cost of every call in the program's runtime, in order; remembered, since a search meets the same calls again
+    and again.
+    """
+    core = core.running(program.runtime)
     shapes = {activation.name: activation.shape for activation in program.activations}
     return tuple(
         [_cost(core, call, shapes[call.output], *[shapes[name] for name in call.inputs]) for call in program.calls]
@@ -119,15 +152,16 @@ def _cost(core: Core, call: Call, output: tuple[int, ...], *inputs: tuple[int, .
 @lru_cache(maxsize=1 << 16)
 def call_cost(core: Core, shape: Geometry) -> CallCost:
     """The cost of one call; layers of one shape share it, whatever their names."""
-    code = path(shape, core.extension)
+    code = core.path(shape)
     prices = core.loops[code]
     cycles = instructions = loads = 0.0
-    for loop, times in COUNTS[core.extension][code](shape).items():
+    for loop, times in core.rule(code)(shape).items():
         if times:
             price = prices[loop]
             cycles += price[0] * times
             instructions += price[1] * times
             loads += price[2] * times
-    scratch = scratch_bytes(shape, core.extension)
     known = cycles if core.has_cycles else None
-    return CallCost(code, shape.macs, known, loads, scratch, shape.weights, shape.filters, instructions)
+    return CallCost(
+        code, shape.macs, known, loads, core.scratch_bytes(shape), shape.weights, shape.filters, instructions
+    )

@@ -19,6 +19,7 @@ class Geometry(NamedTuple):
         pads: `(top, left)`; what lies below and right follows from the sizes.
         groups: of a convolution; a depthwise has 1 and a `multiplier`.
         operands: elements of all inputs together (a broadcast operand is smaller than the output).
+        parts: how many inputs.
     """
 
     kind: CallKind
@@ -33,6 +34,7 @@ class Geometry(NamedTuple):
     groups: int = 1
     multiplier: int = 1
     operands: int = 0
+    parts: int = 1
 
     @property
     def pixels(self) -> int:
@@ -102,6 +104,7 @@ def geometry(call: Call, inputs: tuple[tuple[int, ...], ...], output: tuple[int,
         channels // call.weight_shape[-1] if call.kind == "conv" else 1,
         call.channel_multiplier,
         sum(map(prod, inputs)),
+        len(inputs),
     )
 
 

@@ -20,9 +20,9 @@ def conv(g: Geometry) -> Counts:
     outside = g.pixels * g.taps - inside
     words, rest = divmod(depth, 4)
     counts = {
-        **_product("2x2", pairs * twos, depth),
-        **_product("2x1", pairs * one, depth),
-        **_product("1x1", odd * filters, depth),
+        **matrix_product("2x2", pairs * twos, depth),
+        **matrix_product("2x1", pairs * one, depth),
+        **matrix_product("1x1", odd * filters, depth),
         **copies(inside, channels),
         **zeros(outside, channels),
         "valid_rows": g.rows * g.out_size[1],
@@ -37,7 +37,7 @@ def conv(g: Geometry) -> Counts:
     return counts if g.groups == 1 else {name: n * g.groups for name, n in counts.items()}
 
 
-def _product(block: str, times: int, depth: int) -> Counts:
+def matrix_product(block: str, times: int, depth: int) -> Counts:
     """A block of pixels x filters over `depth` values."""
     words, rest = divmod(depth, 4)
     return {

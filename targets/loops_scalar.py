@@ -14,9 +14,9 @@ def conv(g: Geometry) -> Counts:
     twos, one = divmod(filters, 2)
     inside = g.rows * g.columns
     counts = {
-        **_product("2x2", pairs * twos, depth),
-        **_product("2x1", pairs * one, depth),
-        **_product("1x1", odd * filters, depth),
+        **matrix_product("2x2", pairs * twos, depth),
+        **matrix_product("2x1", pairs * one, depth),
+        **matrix_product("1x1", odd * filters, depth),
         **copies(inside, channels),
         **zeros(g.pixels * g.taps - inside, channels),
         "pixels": g.pixels,
@@ -33,10 +33,10 @@ def conv_1x1(g: Geometry) -> Counts:
     pairs, odd = divmod(pixels, 2)
     twos, one = divmod(g.out_channels, 2)
     counts = {
-        **_product("2x2", pairs * twos, g.channels),
-        **_product("1x2", odd * twos, g.channels),
-        **_product("odd_filter", pixels * one, g.channels),
-        **_product("sums", twos, g.channels),
+        **matrix_product("2x2", pairs * twos, g.channels),
+        **matrix_product("1x2", odd * twos, g.channels),
+        **matrix_product("odd_filter", pixels * one, g.channels),
+        **matrix_product("sums", twos, g.channels),
         "twos_with_pairs": twos if pairs else 0,
         "odd_filters": one,
         "products": 1,
@@ -44,7 +44,7 @@ def conv_1x1(g: Geometry) -> Counts:
     return {name: n * products for name, n in counts.items()} | {"calls": 1}
 
 
-def _product(block: str, times: int, depth: int) -> Counts:
+def matrix_product(block: str, times: int, depth: int) -> Counts:
     return {f"blocks_{block}": times, f"values_{block}": times * depth}
 
 

@@ -21,10 +21,10 @@ from targets.program import CallKind, Program, Runtime
 ALIGNMENT = 16
 
 ELSEWHERE: dict[Runtime, frozenset[CallKind]] = {
-    "tflm": frozenset({"fc"}), "c": frozenset({"fc", "transpose_conv"}), "x-cube-ai": frozenset(),
+    "tflm": frozenset({"fc"}), "c": frozenset(), "x-cube-ai": frozenset(),
 }  # fmt: skip
 """Calls whose kernels do not work in the planned part: TFLM keeps the sums that Helium's linear layers ask for
-(`targets.persistent`), and generated C has kernels of its own for these."""
+(`targets.persistent`)."""
 
 
 class Buffer(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from targets import kernels_c
 from targets.geometry import Geometry
 from targets.kernels import Extension, path
 from targets.loops_mve import BLOCK, LANES, conv_path, edges_1xn
@@ -26,6 +27,16 @@ def scratch_bytes(shape: Geometry, extension: Extension) -> int:
     if code == "dw":
         return 2 * shape.channels * shape.taps
     return 4 * shape.channels if code == "avg_pool" else 0
+
+
+def generated_c_bytes(shape: Geometry, extension: Extension) -> int:
+    """The same of generated C (CMSIS-NN 4.0.0): a row is a general conv there, and kernels of its own need none."""
+    code = kernels_c.path(shape, extension)
+    if code == "conv":
+        return 4 * _rounded(_window(shape), 8 if extension == "mve" else 4)
+    if code == "dw":
+        return {"scalar": 0, "dsp": 2 * shape.channels * shape.taps, "mve": 4 * BLOCK * shape.taps}[extension]
+    return 4 * shape.channels if code == "avg_pool" and extension == "dsp" else 0
 
 
 def _vector(shape: Geometry, code: str) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nas.deploy.layers import Layer, Network
 from targets.geometry import Geometry
 from targets.kernels import Extension
-from targets.memory import ELSEWHERE, Buffer, Plan, aligned, place
-from targets.scratch import scratch_bytes
+from targets.memory import Buffer, Plan, aligned, place
+from targets.scratch import generated_c_bytes
 
 
 def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], dict[int, int]]:
@@ -29,7 +29,7 @@ def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], 
 
 def layer_scratch(network: Network, layer: Layer, extension: Extension) -> int:
     """Bytes the kernel of a layer works in."""
-    return 0 if layer.kind in ELSEWHERE["c"] else scratch_bytes(geometry_of(network, layer), extension)
+    return generated_c_bytes(geometry_of(network, layer), extension)
 
 
 def geometry_of(network: Network, layer: Layer) -> Geometry:
@@ -39,5 +39,5 @@ def geometry_of(network: Network, layer: Layer) -> Geometry:
     return Geometry(
         layer.kind, source[:2], source[2], made[:2], made[2], layer.kernel, layer.stride, layer.dilation, layer.pads,
         source[2] // depth, made[2] // source[2] if layer.kind == "dw" else 1,
-        sum(network.values[n].size_bytes for n in layer.inputs),
+        sum(network.values[n].size_bytes for n in layer.inputs), len(layer.inputs),
     )  # fmt: skip

@@ -12,7 +12,8 @@ from nas.deploy import tables
 from nas.deploy.arena import geometry_of
 from nas.deploy.layers import Layer, Network
 from search_spaces.errors import TargetError
-from targets.kernels import Extension, path
+from targets.kernels import Extension
+from targets.kernels_c import path
 
 MOST = 65_535
 """The largest side, channel count and kernel a layer's structure holds."""
@@ -108,14 +109,10 @@ def _window(source: Source, layer: Layer) -> None:
 
 def entry_of(network: Network, layer: Layer, extension: Extension) -> str:
     """Which of our entries calls the kernel of CMSIS-NN that its wrapper would choose; so the others are not linked."""
-    shape = geometry_of(network, layer)
-    if layer.kind == "conv" and shape.groups > 1:
-        return "nn_conv_grouped"
-    if layer.kind == "conv" and layer.kernel == (1, 1) and layer.dilation == (1, 1):
+    code = path(geometry_of(network, layer), extension)
+    if code == "conv_1x1":
         return "nn_conv_1x1" if layer.stride == (1, 1) else "nn_conv_1x1_strided"
-    if layer.kind == "dw":
-        return {"dw_3x3": "nn_dw_3x3", "dw": "nn_dw"}.get(path(shape, extension), "nn_dw_any")
-    return f"nn_{layer.kind}"
+    return "nn_dw_any" if code == "dw_by_4" else f"nn_{code}"
 
 
 def _of(values: np.ndarray | None) -> np.ndarray:

@@ -31,3 +31,11 @@ class Emulated:
     stack_bytes: int
     blocks: tuple[Block, ...]
     misaligned: int
+
+
+def check_guard(broken: int) -> None:
+    """Raises EmulationError if words beside the arena, which nothing may write, were written."""
+    if broken:
+        raise EmulationError(
+            f"the firmware must write inside its arena, it wrote {broken} words beside it: do not ship this export"
+        )

@@ -18,6 +18,8 @@ from search_spaces.errors import TargetError
 GCC = "arm-none-eabi-gcc"
 GCC_INSTALL = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 STACK_BYTES = 16 * 1024
+GUARD_BYTES = 256
+"""On each side of the static RAM, painted before a run and read after it."""
 LEVEL = "-O3"
 COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-g0")
 
@@ -78,7 +80,7 @@ def link(folder: Path, exported: Exported, core: str, out: Path, *, compiler: st
     probe, script, linked = out / "probe.o", out / "firmware.ld", out / "firmware.elf"
     (out / "network.h").write_text(_names(exported.name))
     words = {"code": hex(board.code), "code_bytes": board.code_bytes, "data": hex(board.data),
-             "data_bytes": board.data_bytes, "stack_bytes": STACK_BYTES}  # fmt: skip
+             "data_bytes": board.data_bytes, "stack_bytes": STACK_BYTES, "guard_bytes": GUARD_BYTES}  # fmt: skip
     script.write_text(Template((harness / "firmware.ld.in").read_text()).substitute(words))
     (out / "probe.c").write_text((harness / "probe.c").read_text())
     flags = [*command, *COMMON, LEVEL, f"-I{out}", *host.includes(folder)]

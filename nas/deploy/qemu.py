@@ -12,13 +12,16 @@ import numpy as np
 from nas.deploy import host
 from nas.deploy.cycles import Block
 from nas.deploy.elf import Firmware
-from nas.deploy.emulated import Emulated, EmulationError
+from nas.deploy.emulated import Emulated, EmulationError, check_guard
 from nas.deploy.firmware import BOARDS
 from search_spaces.errors import TargetError
 
 PROGRAM = "qemu-system-arm"
 INSTALL = "apt-get install qemu-system-arm"
 TIMEOUT_SECONDS = 300.0
+HEAD = struct.Struct("<2I")
+"""Before the answers: bytes of stack used, and words written beside the arena."""
+
 ANSWERS, BLOCKS = "answers.bin", "blocks.txt"
 
 
@@ -47,11 +50,13 @@ def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int
     ]  # fmt: skip
     host.run([*command, *_plugin(firmware, out)], b"", PROGRAM, timeout_seconds=TIMEOUT_SECONDS, folder=out)
     found = (out / ANSWERS).read_bytes() if (out / ANSWERS).is_file() else b""
-    if len(found) != 4 + len(images) * output_bytes:
+    if len(found) != HEAD.size + len(images) * output_bytes:
         raise EmulationError(f"the emulated firmware must answer {len(images)} images, it wrote {len(found)} bytes")
-    (stack,) = struct.unpack_from("<I", found)
-    answers = np.frombuffer(found[4:], np.int8).reshape(len(images), output_bytes)
-    return Emulated("QEMU", answers, stack, *_blocks(out / BLOCKS))
+    stack, broken = HEAD.unpack_from(found)
+    check_guard(broken)
+    answers = np.frombuffer(found[HEAD.size :], np.int8).reshape(len(images), output_bytes)
+    blocks, misaligned = tables(out / BLOCKS)[-1] if (out / BLOCKS).is_file() else ((), 0)
+    return Emulated("QEMU", answers, stack, blocks, misaligned)
 
 
 def _plugin(firmware: Firmware, out: Path) -> list[str]:
@@ -67,9 +72,12 @@ def _plugin(firmware: Firmware, out: Path) -> list[str]:
     return ["-plugin", f"{library},begin={begin},end={end},out={out / BLOCKS}"]
 
 
-def _blocks(file: Path) -> tuple[tuple[Block, ...], int]:
-    """The plugin's table, and the reads that misaligned loads add."""
-    if not file.is_file():
-        return (), 0
-    first, *rows = file.read_text().splitlines()
-    return tuple(Block(*map(int, row.split())) for row in rows), int(first)
+def tables(file: Path) -> list[tuple[tuple[Block, ...], int]]:
+    """The plugin's tables, one a run: its blocks, and the reads that misaligned loads add."""
+    found: list[tuple[list[Block], int]] = []
+    for numbers in [[int(number) for number in row.split()] for row in file.read_text().splitlines()]:
+        if len(numbers) == 1:
+            found.append(([], numbers[0]))
+        else:
+            found[-1][0].append(Block(*numbers))
+    return [(tuple(blocks), misaligned) for blocks, misaligned in found]

@@ -9,7 +9,7 @@ import numpy as np
 
 from nas.deploy.cycles import Block
 from nas.deploy.elf import INSTALL, Firmware
-from nas.deploy.emulated import Emulated, EmulationError
+from nas.deploy.emulated import Emulated, EmulationError, check_guard
 from search_spaces.errors import TargetError
 
 PAGE = 0x1000
@@ -38,7 +38,9 @@ def emulate(firmware: Firmware, core: str, images: np.ndarray, output_bytes: int
             f"Unicorn emulates {', '.join(CORES)}, not {core}; QEMU does: apt-get install qemu-system-arm"
         )
     plain, counted = (_Run(_machine(unicorn, arm_const, core), firmware, unicorn, arm_const) for _ in range(2))
+    plain.call("probe_guard")
     answers = b"".join(plain.answer(image, output_bytes) for image in images)
+    check_guard(plain.call("probe_broken"))
     counted.count()
     if counted.answer(images[-1], output_bytes) != answers[-output_bytes:]:
         raise EmulationError("the emulated firmware must answer the same when it is counted, and does not")

@@ -12,6 +12,7 @@ import pytest
 from nas.deploy import firmware, qemu
 from nas.deploy.elf import Firmware
 from nas.deploy.emulate import check_fit, emulate
+from nas.deploy.emulated import EmulationError, check_guard
 from nas.deploy.export_c import export_c
 from nas.deploy.model import core_of, prove, tflite_of
 from search_spaces.errors import InputError, TargetError
@@ -53,6 +54,22 @@ def test_a_board_answers_as_the_host_does_and_costs_what_was_billed(core: str, t
         assert found.cycles == pytest.approx(found.bill.cycles, rel=0.03)
     assert found.record()["bill"]["ram_bytes"] == found.bill.ram_bytes
     assert "byte for byte" in found.text()
+
+
+def test_words_written_beside_the_arena_are_an_error_of_one_line() -> None:
+    check_guard(0)
+    with pytest.raises(EmulationError, match="wrote 3 words beside it"):
+        check_guard(3)
+
+
+@with_qemu
+def test_a_kernel_that_writes_behind_the_arena_is_caught_on_the_board(tmp_path: Path) -> None:
+    export_c(tflite("chain"), tmp_path / "c")
+    source = tmp_path / "c" / "model.c"
+    run = "void model_run(void) {\n"
+    source.write_text(source.read_text().replace(run, f"{run}    *(volatile int8_t *)(arena + sizeof arena) = 1;\n"))
+    with pytest.raises(EmulationError, match="wrote 1 words beside it"):
+        emulate(tmp_path / "c", "m4", int8_images("chain", 1), emulator="qemu")
 
 
 def test_firmware_that_does_not_fit_is_refused_with_its_numbers() -> None:

@@ -39,9 +39,12 @@ static uint64_t begin, end, misaligned;
 static int counting;
 static const char *out;
 
+/* One table a run, behind the others. */
 static void dump(void) {
-    FILE *file = fopen(out, "w");
+    static const char *mode = "w";
+    FILE *file = fopen(out, mode);
     if (!file) return;
+    mode = "a";
     fprintf(file, "%" PRIu64 "\n", misaligned);
     for (struct block *b = blocks; b; b = b->next)
         if (b->count)

@@ -7,6 +7,7 @@
 #define PAINT 0xA5A5A5A5u
 
 extern uint32_t stack_low[], stack_top[], data_start[], data_end[], data_load[], bss_start[], bss_end[];
+extern uint32_t before_start[], before_end[], behind_start[], behind_end[];
 
 /* Laid at IMAGES by the emulator: their count, then the images. Answers are laid behind them. */
 #define COUNT (*(volatile uint32_t *)IMAGES)
@@ -26,6 +27,20 @@ __attribute__((noinline, used)) int8_t *probe_input(void) { return network_input
 __attribute__((noinline, used)) void probe_run(void) { network_run(); }
 __attribute__((noinline, used)) const int8_t *probe_output(void) { return network_output(); }
 
+/* Words that nothing may write, on both sides of the arena. */
+__attribute__((noinline, used)) void probe_guard(void) {
+    for (uint32_t *to = before_start; to < before_end;) *to++ = PAINT;
+    for (uint32_t *to = behind_start; to < behind_end;) *to++ = PAINT;
+}
+
+/* How many of them were written since. */
+__attribute__((noinline, used)) uint32_t probe_broken(void) {
+    uint32_t broken = 0;
+    for (const uint32_t *at = before_start; at < before_end;) broken += *at++ != PAINT;
+    for (const uint32_t *at = behind_start; at < behind_end;) broken += *at++ != PAINT;
+    return broken;
+}
+
 static void answer(void) {
     volatile int8_t *answers = (volatile int8_t *)(IMAGE + COUNT * NETWORK_INPUT_SIZE);
     for (uint32_t n = 0; n < COUNT; ++n) {
@@ -42,7 +57,8 @@ static void answer(void) {
     const volatile uint32_t open[3] = {(uint32_t)name, 5, sizeof name - 1};
     const uint32_t file = (uint32_t)ask(0x01, open);
     const uint32_t used = (uint32_t)stack_top - (uint32_t)untouched;
-    const volatile uint32_t head[3] = {file, (uint32_t)&used, 4};
+    const volatile uint32_t facts[2] = {used, probe_broken()};
+    const volatile uint32_t head[3] = {file, (uint32_t)facts, sizeof facts};
     (void)ask(0x05, head);
     const volatile uint32_t body[3] = {file, (uint32_t)answers, COUNT * NETWORK_OUTPUT_SIZE};
     (void)ask(0x05, body);
@@ -59,6 +75,7 @@ __attribute__((used, noreturn)) void start(void) {
     for (uint32_t *to = bss_start; to < bss_end;) *to++ = 0;
     uint32_t *here = (uint32_t *)__builtin_frame_address(0);
     for (uint32_t *to = stack_low; to < here - 16; ++to) *(volatile uint32_t *)to = PAINT;
+    probe_guard();
     answer();
     for (;;) {}
 }
