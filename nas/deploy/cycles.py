@@ -60,12 +60,16 @@ def profile(blocks: Iterable[Block], code: Callable[[int, int], bytes], *, price
         misaligned: extra bus accesses of unaligned loads and stores, one cycle each.
     """
     classes: Counter[Class] = Counter()
-    cycles = misaligned
-    for block in blocks:
-        found = tuple(decode(code(block.address, block.size)))
-        for instruction in found:
+    cycles, every = misaligned, tuple(blocks)
+    behind = {block.address: code(block.address, block.size) for block in every}
+    for block in every:
+        mine = code(block.address, block.size)
+        for instruction in decode(mine):
             classes[instruction.kind] += block.count
-        cycles += block.count * cycles_of(code(block.address, block.size)) + TAKEN_CYCLES * block.taken
+        cycles += block.count * cycles_of(mine) + TAKEN_CYCLES * block.taken
+        following = behind.get(block.address + block.size, b"")
+        # Where emulators cut a block has no price: one that runs on into the next is one piece with it.
+        cycles += (block.count - block.taken) * (cycles_of(mine + following) - cycles_of(mine) - cycles_of(following))
     return Profile(sum(classes.values()), dict(classes), cycles if priced else None)
 
 

@@ -37,16 +37,35 @@ class Instruction:
 
 
 def decode(code: bytes) -> Iterator[Instruction]:
-    """The instructions of a basic block; its bytes begin and end with one."""
-    at = 0
-    while at + 2 <= len(code):
+    """The instructions of a basic block; its bytes begin with one, and half of one at their end is left out."""
+    at, end = 0, whole_bytes(code)
+    while at < end:
         (first,) = struct.unpack_from("<H", code, at)
-        if first >> 11 in (0b11101, 0b11110, 0b11111) and at + 4 <= len(code):
+        if is_wide(first):
             found = _wide(first, struct.unpack_from("<H", code, at + 2)[0])
         else:
             found = _narrow(first)
         yield found
         at += found.size
+
+
+def is_wide(word: int) -> bool:
+    """Is this the first half of a 32-bit instruction?"""
+    return word >> 11 in (0b11101, 0b11110, 0b11111)
+
+
+def whole_bytes(code: bytes) -> int:
+    """Bytes of the whole instructions of a block: emulators end one within an instruction that lies across two pages.
+
+    They execute that instruction as a block of its own.
+    """
+    at = 0
+    while at + 2 <= len(code):
+        size = 4 if is_wide(struct.unpack_from("<H", code, at)[0]) else 2
+        if at + size > len(code):
+            break
+        at += size
+    return at
 
 
 def _narrow(word: int) -> Instruction:

@@ -10,6 +10,7 @@ import numpy as np
 from nas.deploy.cycles import Block
 from nas.deploy.elf import INSTALL, Firmware
 from nas.deploy.emulated import Emulated, EmulationError, check_guard
+from nas.deploy.thumb import whole_bytes
 from search_spaces.errors import TargetError
 
 PAGE = 0x1000
@@ -113,6 +114,7 @@ class _Run:
         counts: Counter[tuple[int, int]] = Counter()
         taken: Counter[tuple[int, int]] = Counter()
         for (start, size, following), count in self.executed.items():
+            size = whole_bytes(self.firmware.code(start, size))
             if size:
                 counts[start, size] += count
                 taken[start, size] += count if following != start + size else 0

@@ -23,6 +23,7 @@ extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
+extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
@@ -78,12 +79,20 @@ static void loaded(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, v
     if (counting && (size == 2 || size == 4) && address & (size - 1)) misaligned += size == 4 && address & 1 ? 2 : 1;
 }
 
+/* The first half of an instruction that lies across two pages: QEMU gives it a block of its own. */
+static int is_half(const struct qemu_plugin_insn *insn) {
+    uint16_t word;
+    memcpy(&word, qemu_plugin_insn_data(insn), sizeof word);
+    return qemu_plugin_insn_size(insn) == 2 && word >> 11 >= 0x1D;
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
     struct block *made = calloc(1, sizeof *made);
     (void)id;
     made->start = made->end = qemu_plugin_tb_vaddr(tb);
     for (size_t k = 0; k < qemu_plugin_tb_n_insns(tb); ++k) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, k);
+        if (is_half(insn)) break;
         made->end += qemu_plugin_insn_size(insn);
         qemu_plugin_register_vcpu_mem_cb(insn, loaded, 0, 1, NULL);
     }
