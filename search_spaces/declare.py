@@ -26,6 +26,8 @@ class Declaration:
         kernel_growth: spatial kernels may also grow by one size; needs `kernel`.
         resolution: square images may be smaller, where no weight and no output depends on their size.
         rank: large linear layers and 1x1 convolutions may become two smaller ones.
+        same_padding: every network pads as TensorFlow's SAME does where that leaves all shapes as they are. No choice
+            of the search: a padded copy of a map costs RAM and buys nothing.
 
     Raises:
         SpaceError: a value has the wrong type or range.
@@ -39,6 +41,7 @@ class Declaration:
     kernel_growth: bool = False
     resolution: bool = False
     rank: bool = False
+    same_padding: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -12,7 +12,8 @@ from search_spaces.factors import rank_options
 from search_spaces.genes import Gene
 from search_spaces.graph import Graph
 from search_spaces.kernels import Crop, kernel_options
-from search_spaces.resolution import WINDOWED, at_side, resolution_options
+from search_spaces.padding import WINDOWED, same_padded
+from search_spaces.resolution import at_side, resolution_options
 from search_spaces.widths import width_options
 
 Crops = dict[str, dict[tuple[int, int], Crop]]
@@ -46,9 +47,13 @@ def genes_of(graph: Graph, channels: ChannelMap, declaration: Declaration) -> tu
 
 
 def resized(graph: Graph, declaration: Declaration) -> dict[int, Graph]:
-    """The network at each side that its images may have, the original last; at 0 where there is no choice."""
+    """The network at each side that its images may have, the original's last; at 0 where there is no choice.
+
+    It pads as every network of the space does.
+    """
     sides = resolution_options(graph) if declaration.resolution else ()
-    return {side: at_side(graph, side) for side in sides} or {0: graph}
+    sizes = {side: at_side(graph, side) for side in sides} or {0: graph}
+    return {side: same_padded(sized) for side, sized in sizes.items()} if declaration.same_padding else sizes
 
 
 def crops_of(sizes: Mapping[int, Graph], declaration: Declaration) -> Crops:
@@ -67,10 +72,10 @@ def crops_of(sizes: Mapping[int, Graph], declaration: Declaration) -> Crops:
     return found
 
 
-def windows_of(sizes: Mapping[int, Graph], crops: Crops) -> dict[str, Windows]:
-    """What each operator's kernel and pads may be, for those that may change."""
+def windows_of(original: Graph, sizes: Mapping[int, Graph], crops: Crops) -> dict[str, Windows]:
+    """What each operator's kernel and pads may be, for those that need not be as in the original."""
     found: dict[str, Windows] = {}
-    for name, op in next(iter(sizes.values())).by_name.items():
+    for name, op in original.by_name.items():
         if name in crops:
             found[name] = {(k, side): {"kernel": (k, k), "pads": crop.pads} for (k, side), crop in crops[name].items()}
         elif op.kind in WINDOWED:

@@ -14,9 +14,9 @@ from search_spaces.depth import Unit
 from search_spaces.errors import ModelError
 from search_spaces.graph import Graph, Op, Shape
 from search_spaces.ops import KINDS
+from search_spaces.padding import WINDOWED, same_pads
 
 FRACTIONS = (1 / 2, 5 / 8, 3 / 4, 7 / 8)
-WINDOWED = ("conv", "max_pool", "avg_pool")
 FEWEST = 3  # so many smaller sides are wanted; else their grid is made finer
 
 
@@ -73,20 +73,6 @@ def at_side(graph: Graph, side: int) -> Graph:
         found.append(op)
         shapes[op.name] = KINDS[op.kind].shape(op, [shapes[name] for name in op.inputs])
     return replace(graph, input_shape=shapes[graph.input], ops=tuple(found))
-
-
-def same_pads(op: Op, shape: Shape) -> tuple[int, int, int, int]:
-    """TensorFlow's SAME padding of a convolution or pool: ceil(size / stride) windows, an odd row below and right.
-
-    https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
-    """
-    dilation = op["dilation"] if op.kind == "conv" else (1, 1)
-    low, high = [], []
-    for size, kernel, stride, step in zip(shape[1:], op["kernel"], op["stride"], dilation, strict=True):
-        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * step + 1 - size, 0)
-        low.append(total // 2)
-        high.append(total - total // 2)
-    return low[0], low[1], high[0], high[1]
 
 
 def _pads_as_same(graph: Graph) -> bool:

@@ -311,6 +311,11 @@ class SearchSpace:
         """One row a conv or linear operator whose channels no gene changes: `operator`, `parameters` and `why`."""
         return fixed_layers(self)
 
+    def repadded(self) -> tuple[str, ...]:
+        """The operators that pad as TensorFlow's SAME does at the original's size, and not in the original."""
+        padded = next(reversed(self._resized.values()))
+        return tuple(op.name for op in padded.ops if op != self.graph.by_name[op.name])
+
     # ---- what follows from the four fields
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -334,7 +339,7 @@ class SearchSpace:
     @cached_property
     def _assembly(self) -> Assembly:
         idle = {side: unit for side in self._resized if side and (unit := idle_pools(self.graph, side))}
-        windows = windows_of(self._resized, self._crops)
+        windows = windows_of(self.graph, self._resized, self._crops)
         return Assembly(self.graph, self.genes, self.channels, self.units, windows, idle)
 
     def _checked(self, genome: Genome) -> tuple[int, ...]:

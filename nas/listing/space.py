@@ -59,6 +59,7 @@ class Listing:
             "genes": self.whole.explain(),
             "genes_within_limits": self.left.explain(),
             "fixed": self.whole.fixed(),
+            "repadded": self.whole.repadded(),
             "costs": {name: {"size_bytes": c.size_bytes, "ram_bytes": c.ram_bytes, "latency_ms": c.latency_ms}
                       for name, c in self.costs.items()},
             "bands": {name: closed.record(found) for name, found in self.bands.items()},
@@ -81,6 +82,7 @@ class Listing:
             wording.columns([(kind, GENES[kind]) for kind in kinds], left=2) if kinds else "",
             f"{len(whole.genes)} genes, {count} networks; within the limits {remaining}.",
             self._fixed(),
+            self._repadded(),
             self._ends(),
         ]
         return "\n\n".join(part for part in parts if part)
@@ -92,6 +94,10 @@ class Listing:
         share = 100 * sum(row["parameters"] for row in fixed) / self.whole.graph.params
         rows = [("layer", "why"), *((row["operator"], row["why"]) for row in fixed)]
         return f"Layers whose channels stay, {share:.0f} % of the parameters:\n{wording.columns(rows, left=2)}"
+
+    def _repadded(self) -> str:
+        names = self.whole.repadded()
+        return f"Padded as TFLite's SAME in every network, unlike the original: {_few(names)}" if names else ""
 
     def _ends(self) -> str:
         if self.unpriced:

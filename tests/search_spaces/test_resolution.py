@@ -7,7 +7,8 @@ import pytest
 from search_spaces.declare import Declaration
 from search_spaces.errors import ModelError, SpaceError
 from search_spaces.graph import Graph
-from search_spaces.resolution import at_side, idle_pools, resolution_options, same_pads, total_stride
+from search_spaces.padding import same_pads
+from search_spaces.resolution import at_side, idle_pools, resolution_options, total_stride
 from search_spaces.space import derive
 from tests import toys
 from tests.search_spaces.mobilenet import mobilenet_v1

@@ -13,6 +13,7 @@ from search_spaces.declare import Declaration
 from search_spaces.from_onnx import parse
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph
+from search_spaces.padding import same_padded
 from search_spaces.resolution import at_side
 from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
@@ -22,7 +23,7 @@ from tests.search_spaces.random_networks import random_network
 from tests.search_spaces.test_space import wide_shortcut
 
 GROWING = Declaration(kernel_growth=True)
-EVERYTHING = Declaration(width_step=1, width_min=1, kernel_growth=True, resolution=True, rank=True)
+EVERYTHING = Declaration(width_step=1, width_min=1, kernel_growth=True, resolution=True, rank=True, same_padding=True)
 
 
 @pytest.fixture
@@ -100,7 +101,8 @@ def test_random_genomes_with_every_gene_build_inherit_and_come_back_from_onnx(sm
     seen: Counter[str] = Counter()
     for graph in graphs:
         space = derive(graph, EVERYTHING)
-        assert space.apply(space.original) == graph
+        assert space.apply(space.original) == same_padded(graph)
+        seen["repadded"] += len(space.repadded())
         for _ in range(8):
             genome = space.sample(rng=rng)
             for one in (genome, space.mutate(genome, rng=rng)):
@@ -111,7 +113,7 @@ def test_random_genomes_with_every_gene_build_inherit_and_come_back_from_onnx(sm
             seen["factored"] += bool(space.factors(genome))
             seen["less"] += len(made.ops) < len(graph.ops)
     assert min(seen.values()) > 50
-    assert len(seen) == 3
+    assert len(seen) == 4
 
 
 def test_a_space_without_the_new_genes_draws_what_it_always_drew() -> None:

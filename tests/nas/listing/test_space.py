@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nas import wording
@@ -67,3 +69,16 @@ def test_a_closed_runtimes_ends_are_bands() -> None:
     assert told is not None
     assert f"{wording.size(told.ram_bytes.low)} to {wording.size(told.ram_bytes.high)}" in found.text()
     assert found.record()["bands"]["original"]["ram_bytes"] == {"low": told.ram_bytes.low, "high": told.ram_bytes.high}
+
+
+def test_layers_that_pad_unlike_the_original_are_named(tmp_path: Path) -> None:
+    net = Sketch(1, 8, 8)
+    net.conv("stem", 8, stride=2)
+    net.conv("next", 8)
+    net.classifier(4)
+    file = tmp_path / "same.toml"
+    for value, named in (("true", ("stem",)), ("false", ())):
+        file.write_text(f"same_padding = {value}\n")
+        text, record = listed(net.done(), str(file))
+        assert record["repadded"] == named
+        assert ("SAME in every network, unlike the original: stem\n" in text) == bool(named)

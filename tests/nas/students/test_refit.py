@@ -76,6 +76,22 @@ def test_damaged_weights_are_repaired(name: str) -> None:
     assert error(graph, found, (graph, weights), toys.images(graph, 64, 1)) < 1e-4
 
 
+def test_padding_that_moved_every_window_is_made_up_for() -> None:
+    net = toys.Sketch(1, 8, 8)
+    net.conv("a", 8, stride=2)
+    net.add("relu", "relu")
+    net.conv("b", 8, stride=2)
+    net.classifier(3)
+    graph = net.done()
+    weights = toys.random_weights(graph, 0)
+    space = derive(graph, Declaration(same_padding=True))
+    assert space.repadded() == ("a", "b")
+    made, reference = space.apply(space.original), Reference(graph, weights, toys.images(graph, 128))
+    fitted = refit(space, space.original, weights, reference, {})
+    fresh = toys.images(graph, 128, 1)
+    assert error(made, fitted, (graph, weights), fresh) < 0.5 * error(made, weights, (graph, weights), fresh)
+
+
 @pytest.mark.parametrize("name", toys.toys())
 def test_narrow_networks_come_nearer_to_the_original(name: str) -> None:
     graph, weights = toys.toys()[name]
