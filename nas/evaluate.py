@@ -45,7 +45,11 @@ LOOK_IMAGES = 256
 FINISH_COOLDOWN = 0.3  # share of a finish's steps with a falling rate
 CHUNK = 50  # steps between two looks at the clock
 AWARE_SHARE = 0.1
-"""Of a finish's steps, those taken as int8 (`nas.int8.qat`) where rounding loses enough."""
+"""Of a finish's steps, those taken as int8 (`nas.int8.qat`) where rounding loses enough.
+
+Rounding to 4 bits always does (2 to 18 points), so networks with such weights take steps as integers at every rung
+too: as many as cool the scored copy down.
+"""
 
 WORTHWHILE = 0.3
 """Points that int8 must lose to the same weights in float, on search_val before the cool-down, for that."""
@@ -155,7 +159,8 @@ class RealProblem:
             return Evaluation(job, cost, kl=kl, seconds=phases.seconds)
         distiller = self._distiller(job, graph, phases)
         if job.rung <= len(self.setup.rungs):
-            return self._score(job, cost, graph, self._train(job, distiller, phases), phases)
+            left = max(1, round(job.steps * COOLDOWN)) if is_packed(graph) else 0
+            return self._score(job, cost, graph, self._train(job, distiller, phases), phases, left)
         weights, left = self._finish(job, graph, distiller, phases)
         return self._score(job, cost, graph, weights, phases, left)
 
@@ -195,20 +200,26 @@ class RealProblem:
     ) -> tuple[dict[str, np.ndarray], int]:
         """Weights after a cool-down, and how many of the job's steps are left to be taken as int8.
 
-        A look before the cool-down decides between the two ways to spend the last steps.
+        A look before the cool-down decides between the two ways to spend the last steps; with weights of 4 bits there
+        is but one.
         """
         kept = round(job.steps * AWARE_SHARE)
         soon, late = (max(2, round(steps * FINISH_COOLDOWN)) for steps in (job.steps - kept, job.steps))
         first = job.steps - kept - soon
         with phases("train"):
             in_time = self._run(distiller, first, soon + kept)
-        if in_time and self._rounding_loss(graph, distiller.student.folded(), phases) >= WORTHWHILE:
+        if self._gains_as_int8(graph, distiller, in_time, phases):
             with phases("train"):
                 return distiller.cooled(soon), kept
         with phases("train"):
             if in_time:
                 self._run(distiller, job.steps - late - first, late)
             return distiller.cooled(late), 0
+
+    def _gains_as_int8(self, graph: Graph, distiller: Distiller, in_time: bool, phases: Phases) -> bool:
+        if is_packed(graph):
+            return True
+        return in_time and self._rounding_loss(graph, distiller.student.folded(), phases) >= WORTHWHILE
 
     def _run(self, distiller: Distiller, steps: int, after: int) -> bool:
         """Trains; False if the clock ended it, so that `after` more steps still end before the cut-off."""
@@ -270,6 +281,11 @@ class RealProblem:
         drop = self.judge.original_score - best.accuracy
         kl = self.task.distance(self.search_logits, best.logits)
         return Evaluation(job, cost, best.accuracy, drop, kl, note=note, seconds=phases.seconds)
+
+
+def is_packed(graph: Graph) -> bool:
+    """Has a layer weights of 4 bits?"""
+    return any(op.weight_bits < 8 for op in graph.ops)
 
 
 def builder(setup: Setup) -> Callable[[Mapping[str, np.ndarray]], RealProblem]:

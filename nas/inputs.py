@@ -20,8 +20,8 @@ from nas.data.pictures import Told
 from nas.data.scratch import Scratch
 from nas.functions import FUNCTION
 from nas.objectives import ANYWHERE, Limits, violation
-from nas.prices import Prices, check_limits, known_before, off_npu
-from search_spaces.declare import load_declaration
+from nas.prices import NO_PRICE, Prices, check_limits, known_before, off_npu
+from search_spaces.declare import Declaration, load_declaration
 from search_spaces.errors import DataError, LimitError, ModelError, NothingFits, TargetError
 from search_spaces.from_onnx import load_model, read_model
 from search_spaces.graph import Graph, Shape, Weights
@@ -29,7 +29,7 @@ from search_spaces.preprocessing import normalized
 from search_spaces.space import SearchSpace, derive
 from search_spaces.to_onnx import to_onnx
 from targets import npu_support
-from targets.cost import estimate
+from targets.cost import UNPRICED, estimate
 from targets.device import Device
 from targets.lower import lower
 from targets.program import Runtime
@@ -81,7 +81,8 @@ class Inputs:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a report should say of the data and the device, a sentence each."""
-        return (*self.data.notes, *wording.cautions(self.device), *self.on_cpu)
+        packed = (wording.PACKED,) if self.space.declaration.bits else ()
+        return (*self.data.notes, *wording.cautions(self.device), *self.on_cpu, *packed)
 
     def prices(self, runtime: Runtime, folder: Path) -> Prices:
         """What prices candidates; a maker's answers are kept in `folder`."""
@@ -141,9 +142,9 @@ def read(
         NothingFits: not even the smallest network of the space meets the limits.
     """
     device = config.device
-    limits = with_device(config.limits, device)
-    check_objectives(config.parsed_objectives, device)
     declaration = load_declaration(config.space)
+    limits = for_space(config.limits, device, config.runtime, declaration)
+    check_objectives(config.parsed_objectives, device, bits=declaration.bits)
     spec: sources.Spec = data if data is not None else config.data
     exported = None
     if module is not None or (config.model is not None and FUNCTION.fullmatch(config.model)):
@@ -178,24 +179,47 @@ def read(
     return inputs
 
 
-def with_device(limits: Limits, device: Device) -> Limits:
+def for_space(limits: Limits, device: Device, runtime: Runtime, declaration: Declaration) -> Limits:
+    """`with_device` for the networks of a space, whose weights may have 4 bits.
+
+    Raises:
+        LimitError: what is limited cannot be known for the device and all these networks.
+        TargetError: the device or the runtime does not take weights of 4 bits, and the space has them.
+    """
+    if declaration.bits:
+        npu_support.check_weights("int4", device)
+        if runtime != "tflm":
+            raise TargetError(f"weights of 4 bits (bits = true) run on tflm alone, got runtime {runtime!r}")
+    return with_device(limits, device, bits=declaration.bits)
+
+
+def with_device(limits: Limits, device: Device, *, bits: bool = False) -> Limits:
     """The limits, and the device's own flash and RAM where they are tighter or nothing was said.
+
+    Args:
+        bits: weights may have 4 bits, so flash is not known.
 
     Raises:
         LimitError: what is limited cannot be known for the device.
     """
-    check_limits(limits, device)
-    own = {name: getattr(device, name) for name in ("flash_bytes", "ram_bytes") if name in device.priced}
+    check_limits(limits, device, bits=bits)
+    known = device.priced - (UNPRICED if bits else frozenset())
+    own = {name: getattr(device, name) for name in ("flash_bytes", "ram_bytes") if name in known}
     tighter = {name: min(getattr(limits, name) or has, has) for name, has in own.items() if has is not None}
     return replace(limits, **tighter)
 
 
-def check_objectives(names: tuple[str, ...], device: Device) -> None:
+def check_objectives(names: tuple[str, ...], device: Device, *, bits: bool = False) -> None:
     """
+    Args:
+        bits: weights may have 4 bits.
+
     Raises:
         LimitError: one cannot be known for the device.
     """
     for name in names:
+        if bits and name in UNPRICED:
+            raise LimitError(f"{name} cannot be an objective: {NO_PRICE}; leave it out or the bits")
         if name not in (*device.priced, *ANYWHERE):
             law = f"{name} cannot be an objective: it is not known for target {device.name!r}"
             raise LimitError(f"{law}; leave it out or name another target (nas targets)")

@@ -21,7 +21,7 @@ from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
 from search_spaces.space import SearchSpace
 from targets import npu_support
-from targets.cost import Cost
+from targets.cost import UNPRICED, Cost
 from targets.device import Device
 from targets.lower import lower
 from targets.makers import installed, maker_of
@@ -49,18 +49,25 @@ class Answer(NamedTuple):
 TOLD = Answer._fields
 """Quantities that a maker's tool answers for."""
 
+NO_PRICE = "kernels for weights of 4 bits, which the space has (bits = true), have no price"
+
 REFUSED = Answer(1e9, 10**12, 10**12)
 """Of a network that the tool refuses: worse than any real one, and finite."""
 
 
-def check_limits(limits: Limits, device: Device) -> None:
+def check_limits(limits: Limits, device: Device, *, bits: bool = False) -> None:
     """What a user limits must be known for the device, by our tables or by its maker's tool.
+
+    Args:
+        bits: weights may have 4 bits.
 
     Raises:
         LimitError: it is not, or the tool is not installed; the message says how to get it.
     """
     tool = maker_of(device)
     for name in limits.active:
+        if bits and name in UNPRICED:
+            raise LimitError(f"{name} cannot be limited: {NO_PRICE}; leave the limit out or the bits")
         if tool is not None and name in TOLD:
             try:
                 tool.executable(device)

@@ -28,6 +28,11 @@ CODE_PERCENT = {"tflm": 15, "c": 3}
 
 UNKNOWN = "\N{EN DASH}"
 
+PACKED = (
+    "Weights may have 4 bits: of networks with such layers flash, latency and energy are not known, so the device's "
+    "flash was no limit; their RAM is what TFLM's kernels ask for by their sources."
+)
+
 MEANING = {
     "size_bytes": "size",
     "drop": "accuracy drop",

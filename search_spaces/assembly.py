@@ -50,7 +50,7 @@ class Slot:
         out: its output channels; None where they are not an attribute of it.
         before: of a slice, the channels in front of those it takes; else None.
         multiplier: of a depthwise convolution, whose groups change too; else 0.
-        kernel, side: places of its kernel gene and of the resolution, or -1.
+        kernel, side, bits: places of its kernel gene, of the resolution and of its bits gene, or -1.
         windows: what follows from these two; empty where nothing does.
         places: the genes that it depends on.
         pick: their values.
@@ -63,6 +63,7 @@ class Slot:
     multiplier: int
     kernel: int
     side: int
+    bits: int
     windows: Windows
     places: tuple[int, ...]
     pick: Pick
@@ -91,7 +92,8 @@ class Slot:
                 law = f"a side of {', '.join(map(str, dict.fromkeys(kernel for kernel, _ in self.windows)))}"
                 raise SpaceError(f"the kernel of {self.op.name!r} must have {law}, got {chosen[0]}")
             attrs |= self.windows[chosen]
-        return self.op.replace(**attrs)
+        op = self.op.replace(**attrs)
+        return op if self.bits < 0 else op.stored_in(values[self.bits])
 
 
 @dataclass(slots=True)
@@ -211,6 +213,7 @@ class Assembly:
         self.resolution = place.get(f"resolution:{graph.input}", -1)
         self.kernel_gene = {name: place.get(f"kernel:{name}", -1) for name in windows}
         self.rank_gene = {op.name: place[f"rank:{op.name}"] for op in graph.ops if f"rank:{op.name}" in place}
+        self.bits_gene = {op.name: place.get(f"bits:{op.name}", -1) for op in graph.ops}
         self.units = [(place[f"depth:{unit.name}"], unit) for unit in units]
         self.enclosing = {k: tuple(j for j, other in self.units if unit.within(other)) for k, unit in self.units}
         self._pick_structure = _picker([k for k, _ in self.units] + ([self.resolution] if idle_pools else []))
@@ -275,7 +278,8 @@ class Assembly:
         first = f"{op.name}.rank"
         while first in self.graph.shapes:
             first += "_"
-        places = dict.fromkeys((gene, *inputs.genes, *outputs.genes))
+        bits = [k for k in (self.bits_gene[op.name],) if k >= 0]  # both layers have the layer's
+        places = dict.fromkeys((gene, *inputs.genes, *outputs.genes, *bits))
         rank = self.genes[gene]
         return Pair(gene, rank.original, rank.options[0], first, inputs, outputs, _picker(list(places)))
 
@@ -288,23 +292,24 @@ class Assembly:
     def _make_slot(self, op: Op, source: str) -> Slot | None:
         windows = self.windows.get(op.name, {})
         kernel, side = (self.kernel_gene[op.name], self.resolution) if windows else (-1, -1)
-        extra = [k for k in (kernel, side) if k >= 0]
+        bits = self.bits_gene[op.name]
+        extra = [k for k in (kernel, side, bits) if k >= 0]
         if op.kind in ("max_pool", "avg_pool") and windows:
-            return Slot(op, None, None, 0, kernel, side, windows, tuple(extra), _picker(extra))
+            return Slot(op, None, None, 0, kernel, side, -1, windows, tuple(extra), _picker(extra))
         if op.kind not in LAYERS and op.kind != "slice":
             return None
         original = self.graph.by_name[op.name]
         if op.kind == "slice":
             out, before = self._width(source), self._width(original.inputs[0], op["start"])
             places = tuple(dict.fromkeys((*out.genes, *before.genes)))
-            return Slot(op, out, before, 0, -1, -1, {}, places, _picker(places)) if places else None
+            return Slot(op, out, before, 0, -1, -1, -1, {}, places, _picker(places)) if places else None
         depthwise = is_depthwise(original, self.graph.shapes[original.inputs[0]][0])
         out = self._width(source)
-        if not out.genes and not windows and out.of(()) == op["out_channels"]:
+        if not out.genes and not extra and out.of(()) == op["out_channels"]:
             return None
         multiplier = op["out_channels"] // op["groups"] if depthwise else 0
         places = (*dict.fromkeys(out.genes), *extra)
-        return Slot(op, out, None, multiplier, kernel, side, windows, places, _picker(places))
+        return Slot(op, out, None, multiplier, kernel, side, bits, windows, places, _picker(places))
 
 
 def _summed(slots: Sequence[tuple[int, Slot]]) -> tuple[tuple[int, ...], ...]:

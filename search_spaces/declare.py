@@ -28,6 +28,7 @@ class Declaration:
         rank: large linear layers and 1x1 convolutions may become two smaller ones.
         same_padding: every network pads as TensorFlow's SAME does where that leaves all shapes as they are. No choice
             of the search: a padded copy of a map costs RAM and buys nothing.
+        bits: weights of convolutions may have 4 bits in place of 8.
 
     Raises:
         SpaceError: a value has the wrong type or range.
@@ -42,6 +43,7 @@ class Declaration:
     resolution: bool = False
     rank: bool = False
     same_padding: bool = False
+    bits: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -10,8 +10,9 @@ from search_spaces.declare import Declaration
 from search_spaces.depth import find_units
 from search_spaces.factors import rank_options
 from search_spaces.genes import Gene
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Op
 from search_spaces.kernels import Crop, kernel_options
+from search_spaces.ops import is_depthwise
 from search_spaces.padding import WINDOWED, same_padded
 from search_spaces.resolution import at_side, resolution_options
 from search_spaces.widths import width_options
@@ -43,7 +44,14 @@ def genes_of(graph: Graph, channels: ChannelMap, declaration: Declaration) -> tu
         ranks = rank_options(op, graph.shapes[op.inputs[0]][0], step=step, least=least)
         if ranks:
             genes.append(Gene(f"rank:{op.name}", "rank", ranks, ranks[-1]))
+    if declaration.bits:
+        genes.extend(Gene(f"bits:{op.name}", "bits", (4, 8), 8) for op in graph.ops if _may_be_packed(graph, op))
     return tuple(genes)
+
+
+def _may_be_packed(graph: Graph, op: Op) -> bool:
+    """Is it a layer whose weights of 4 bits a runtime reads: a convolution of one group, or a depthwise one?"""
+    return op.kind == "conv" and (op["groups"] == 1 or is_depthwise(op, graph.shapes[op.inputs[0]][0]))
 
 
 def resized(graph: Graph, declaration: Declaration) -> dict[int, Graph]:

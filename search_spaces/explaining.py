@@ -19,7 +19,7 @@ def explained(space: SearchSpace) -> list[dict[str, Any]]:
         if op.kind in LAYERS or op.kind == "affine":
             for atom in dict.fromkeys(channels.of[op.name]):
                 members[f"width:{channels.atoms[atom].name}"].append(op.name)
-        members |= {f"kernel:{op.name}": [op.name], f"rank:{op.name}": [op.name]}
+        members |= {f"kernel:{op.name}": [op.name], f"rank:{op.name}": [op.name], f"bits:{op.name}": [op.name]}
     members[f"resolution:{graph.input}"] = [graph.input]
     members |= {f"depth:{unit.name}": list(unit.ops) for unit in space.units}
     return [

@@ -7,9 +7,11 @@ into convolutions and linear layers. What is not understood is refused by name, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from search_spaces.onnx_constants import COMPUTABLE, compute
 from search_spaces.onnx_draft import Draft, Node, View
 from search_spaces.onnx_nodes import RULES, advice
 from search_spaces.onnx_windows import SERIES
-from search_spaces.to_onnx import AS_WRITTEN
+from search_spaces.to_onnx import AS_WRITTEN, PACKED
 
 # What reading a damaged node may raise: missing attributes, inputs of another type, sizes that do not fit.
 _DAMAGE = (
@@ -119,8 +121,17 @@ def parse(model: onnx.ModelProto, input_shape: Shape | None = None) -> tuple[Gra
         raise ModelError(f"the model must use ONNX opset 7 or newer, got {opset}; export it again")
     draft = _start(model.graph, input_shape)
     _read_all(draft, model.graph.node, opset)
-    as_written = AS_WRITTEN in ((entry.key, entry.value) for entry in model.metadata_props)
-    return _finish(draft, as_written)
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    graph, weights = _finish(draft, AS_WRITTEN in told.items())
+    return _packed(graph, json.loads(told.get(PACKED, "[]"))), weights
+
+
+def _packed(graph: Graph, names: list[str]) -> Graph:
+    """With weights of 4 bits in these convolutions."""
+    if not names:
+        return graph
+    ops = [op.stored_in(4) if op.name in names and op.kind == "conv" else op for op in graph.ops]
+    return replace(graph, ops=tuple(ops))
 
 
 def _read_all(draft: Draft, protos: Iterable[onnx.NodeProto], opset: int) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from search_spaces.errors import SpaceError
 
-GeneKind = Literal["width", "depth", "kernel", "resolution", "rank"]
+GeneKind = Literal["width", "depth", "kernel", "resolution", "rank", "bits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Gene:
     """One thing that can change.
 
     Attributes:
-        name: `width:<tensor>`, `depth:<op>`, `kernel:<op>`, `resolution:<input>` or `rank:<op>`; unique in a space.
+        name: `width:<tensor>`, `resolution:<input>`, or the kind and an operator, as `kernel:<op>`; unique in a space.
         kind: what it changes.
         options: the values it may take, ascending, at least one. Widths are channel counts, depths are 0 (removed) or
             1 (kept), kernels and resolutions are side lengths, ranks are the channels between the two layers that
-            stand in for one; the original's rank is one layer.
+            stand in for one; the original's rank is one layer. Bits are those of a stored weight, 4 or 8.
         original: the original network's value.
     """
 

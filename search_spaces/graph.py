@@ -52,6 +52,16 @@ class Op:
         """The same operator with some attributes changed."""
         return Op(self.name, self.kind, self.inputs, tuple((k, attrs.get(k, v)) for k, v in self.attrs))
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a stored weight, 8 unless the attribute `weight_bits` says 4."""
+        return next((value for name, value in self.attrs if name == "weight_bits"), 8)
+
+    def stored_in(self, bits: int) -> Op:
+        """The same operator with weights of 8 or 4 bits; 8 is no attribute, so that equal operators are equal."""
+        others = {name: value for name, value in self.attrs if name != "weight_bits"}
+        return Op.make(self.name, self.kind, *self.inputs, **others, **({} if bits == 8 else {"weight_bits": bits}))
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -26,7 +26,7 @@ class Kind:
     """What the engine knows of an operator kind.
 
     Attributes:
-        attrs: the attribute names an `Op` of this kind carries.
+        attrs: the attribute names an `Op` of this kind carries; a conv may have `weight_bits` besides (`Op.stored_in`).
         shape: output shape from the operator and its input shapes.
         weights: weight shapes by role (`weight`, `bias`).
         macs: multiply-accumulates of one sample.

@@ -54,7 +54,7 @@ class SearchSpace:
 
     Attributes:
         graph: the original.
-        genes: width genes, then depth, kernel, resolution and rank genes, each kind in order of the operators.
+        genes: width genes, then depth, kernel, resolution, rank and bits genes, each kind in order of the operators.
         channels: the original's atoms; gene `width:<name>` belongs to the atom of that name.
         declaration: what was declared to change.
     """
@@ -176,6 +176,11 @@ class SearchSpace:
             full = min(width.of(genome.values) for width in (pair.inputs, pair.outputs))
             values[pair.gene] = nearest(self.genes[pair.gene].options, share * full)
         return self.canonical(Genome(tuple(values)))
+
+    def packed(self, genome: Genome) -> Genome:
+        """The genome with as few bits a weight as each layer can have."""
+        values = zip(self.genes, self._checked(genome), strict=True)
+        return self.canonical(Genome(tuple(g.options[0] if g.kind == "bits" else value for g, value in values)))
 
     def sample(self, *, rng: np.random.Generator) -> Genome:
         """A random genome; samples spread over the space's sizes."""

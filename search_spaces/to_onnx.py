@@ -6,6 +6,7 @@ as a BatchNormalization of mean 0 and variance 1.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from search_spaces.onnx_windows import by_filter
 OPSET = 17
 IR_VERSION = 8  # the oldest that knows opset 17, so that older runtimes read the file too
 GELU_OPSET, GELU_IR_VERSION = 20, 9  # the first that has a Gelu
+PACKED = "fitfront.weight_bits_4"  # a JSON list of the operators whose weights have 4 bits
 # Says that every node is an operator of a `Graph` already: `parse` then has nothing to fold, drop or tidy.
 AS_WRITTEN = ("fitfront.graph", "as written")
 
@@ -249,5 +251,6 @@ def to_onnx(graph: Graph, weights: Weights) -> onnx.ModelProto:
         ir_version=ir_version,
         opset_imports=[helper.make_opsetid("", opset)],
     )
-    helper.set_model_props(model, dict([AS_WRITTEN]))
+    packed = [op.name for op in graph.ops if op.weight_bits == 4]
+    helper.set_model_props(model, dict([AS_WRITTEN]) | ({PACKED: json.dumps(packed)} if packed else {}))
     return model

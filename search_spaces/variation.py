@@ -32,15 +32,17 @@ def random_values(genes: Sequence[Gene], *, rng: np.random.Generator) -> list[in
 
     One factor for all widths is drawn evenly in its logarithm between the narrowest and the widest network, and each
     width gets a factor of its own on top. A unit is left out, and a kernel, the resolution or a rank changed, with
-    chances drawn once a network from [0, 1/2), so that nearly whole networks and much reduced ones both come up. A rank
-    is between a half and an eighth of what its layer's own factor leaves of the full rank.
+    chances drawn once a network from [0, 1/2), so that nearly whole networks and much reduced ones both come up; the
+    chance of fewer bits is drawn from [0, 1). A rank is between a half and an eighth of what its layer's own factor
+    leaves of the full rank.
     """
     low = _mean([log(gene.options[0] / gene.original) for gene in genes if gene.kind == "width"])
     high = _mean([log(gene.options[-1] / gene.original) for gene in genes if gene.kind == "width"])
     middle = rng.uniform(low, high)
     factors = (middle + JITTER * rng.standard_normal(len(genes))).tolist()
-    optional = {gene.kind for gene in genes} & {"resolution", "rank"}
-    chance = {kind: rng.uniform(0, 0.5) for kind in ("depth", "kernel", *sorted(optional))}
+    optional = {gene.kind for gene in genes} & {"resolution", "rank", "bits"}
+    most = dict.fromkeys(("depth", "kernel", *sorted(optional)), 0.5) | dict.fromkeys(optional & {"bits"}, 1.0)
+    chance = {kind: rng.uniform(0, end) for kind, end in most.items()}
     draws, picks = rng.random((2, len(genes))).tolist()
     values = []
     for gene, factor, draw, pick in zip(genes, factors, draws, picks, strict=True):

@@ -71,8 +71,9 @@ class CallCost(NamedTuple):
         cycles: of the core with memory that never waits; None without a cycle table.
         weight_loads: load instructions that read weights, biases and scales.
         scratch_bytes: working memory in the arena while the call runs.
-        weights, filters: int8 weights; filters with an int32 bias each.
+        weights, filters: weights; filters with an int32 bias each.
         instructions: executed.
+        weight_bits: of a stored weight. Cycles, loads and instructions are those of 8; kernels of 4 have no price.
     """
 
     path: str
@@ -83,11 +84,12 @@ class CallCost(NamedTuple):
     weights: int
     filters: int
     instructions: float = 0.0
+    weight_bits: int = 8
 
     @property
     def weights_bytes(self) -> int:
-        """Int8 weights and int32 biases."""
-        return self.weights + 4 * self.filters
+        """Weights as they are stored, and int32 biases."""
+        return -(-self.weights * self.weight_bits // 8) + 4 * self.filters
 
     @property
     def counted(self) -> float:
@@ -163,5 +165,6 @@ def call_cost(core: Core, shape: Geometry) -> CallCost:
             loads += price[2] * times
     known = cycles if core.has_cycles else None
     return CallCost(
-        code, shape.macs, known, loads, core.scratch_bytes(shape), shape.weights, shape.filters, instructions
-    )
+        code, shape.macs, known, loads, core.scratch_bytes(shape), shape.weights, shape.filters, instructions,
+        shape.weight_bits,
+    )  # fmt: skip

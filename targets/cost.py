@@ -21,6 +21,9 @@ from targets.memory import Plan, plan, ram_bytes
 from targets.program import Program, Runtime
 from targets.tflite_file import file_size
 
+UNPRICED = frozenset({"flash_bytes", "latency_ms", "energy_uj"})
+"""What is not known of a network with weights of 4 bits: the code and the cycles of their kernels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -28,9 +31,10 @@ class Cost:
 
     Attributes:
         size_bytes: the `.tflite` file as written, exact.
-        weights_bytes: int8 weights and int32 biases, exact.
+        weights_bytes: weights as they are stored and int32 biases, exact.
         flash_bytes: model, runtime code and kernel code; within 15 %, for "c" within 3 %. Like all that follows but the
-            counts, None where the device lacks what it takes (`Device.priced`). For "x-cube-ai" this, RAM, latency and
+            counts, None where the device lacks what it takes (`Device.priced`), and where weights have 4 bits, whose
+            kernels were not measured (`UNPRICED`). For "x-cube-ai" this, RAM, latency and
             energy are the upper ends of `bands`.
         ram_bytes: tensor arena with kernel scratch, input and output; for "tflm" with the interpreter's own data. The
             planned part is exact.
@@ -64,7 +68,7 @@ class CallBill:
         shape: of the output, `(height, width, channels)` or `(features,)`.
         macs: multiply-accumulates of the call.
         cycles, ms: on the device, the runtime's share included.
-        weights_bytes: int8 weights and int32 biases.
+        weights_bytes: weights as they are stored and int32 biases.
         scratch_bytes: the kernel's working memory.
         live_bytes: arena bytes alive during the call, scratch included.
     """
@@ -118,15 +122,13 @@ def bands(graph: Graph, device: Device, runtime: Runtime) -> x_cube_ai.Bands | N
 def counted(program: Program, device: Device, size_bytes: int) -> Cost:
     """What a network costs on a device whose kernels have no prices: the file and the counts."""
     lines = _counted_lines(program)
-    filters = sum([call.out_channels for call in program.calls])
-    weights = sum([line.weights_bytes for line in lines])
     return Cost(
         size_bytes=size_bytes,
-        weights_bytes=weights,
+        weights_bytes=sum([line.weights_bytes for line in lines]),
         flash_bytes=None,
         ram_bytes=None,
         macs=sum([line.macs for line in lines]),
-        params=weights - 3 * filters,  # a bias is one parameter of four bytes
+        params=sum([prod(call.weight_shape) + call.out_channels for call in program.calls if call.weight_shape]),
         latency_ms=None,
         energy_uj=None,
         runtime=program.runtime,
@@ -153,14 +155,16 @@ def total(program: Program, costs: tuple[CallCost, ...], device: Device, size_by
 
 def _sums(
     program: Program, costs: tuple[CallCost, ...], device: Device, size_bytes: int, found: Plan
-) -> tuple[int, int, float | None]:
+) -> tuple[int | None, int, float | None]:
     """Flash, RAM and milliseconds; the upper ends of a closed runtime's."""
     if program.runtime == x_cube_ai.RUNTIME:
         told = x_cube_ai.bands(program, costs, device)
         return int(told.flash_bytes.high), int(told.ram_bytes.high), told.latency_ms and told.latency_ms.high
+    ram = ram_bytes(program, costs, found)
+    if any([cost.weight_bits < 8 for cost in costs]):
+        return None, ram, None
     level = device.compiler_level
     flash = flash_bytes(program, costs, device.kernel_core, size_bytes, level)
-    ram = ram_bytes(program, costs, found)
     return flash, ram, latency_ms(at_level(costs, level), device, program.runtime)
 
 
@@ -196,7 +200,8 @@ def bill(graph: Graph, device: Device, runtime: Runtime = "tflm") -> tuple[CallB
 
 def _cycles(costs: tuple[CallCost, ...], device: Device, runtime: Runtime) -> list[float | None]:
     """Of every call; None without a scale."""
-    return [call_cycles(cost, device, runtime) for cost in at_level(costs, device.compiler_level)]
+    levelled = at_level(costs, device.compiler_level)
+    return [call_cycles(cost, device, runtime) if cost.weight_bits == 8 else None for cost in levelled]
 
 
 def memory(graph: Graph, device: Device, runtime: Runtime = "tflm") -> Plan | None:
@@ -215,7 +220,7 @@ def _counted_lines(program: Program) -> tuple[CallBill, ...]:
         met = program.by_name[call.inputs[0]].shape if call.kind == "transpose_conv" else shape
         line = CallBill(
             call.op or call.output, call.kind, shape, prod(met[:-1]) * weights, None, None,
-            weights + 4 * call.out_channels, None, None,
+            call.stored_bytes + 4 * call.out_channels, None, None,
         )  # fmt: skip
         lines.append(line)
     return tuple(lines)

@@ -20,6 +20,7 @@ class Geometry(NamedTuple):
         groups: of a convolution; a depthwise has 1 and a `multiplier`.
         operands: elements of all inputs together (a broadcast operand is smaller than the output).
         parts: how many inputs.
+        weight_bits: of a stored weight.
     """
 
     kind: CallKind
@@ -35,6 +36,7 @@ class Geometry(NamedTuple):
     multiplier: int = 1
     operands: int = 0
     parts: int = 1
+    weight_bits: int = 8
 
     @property
     def pixels(self) -> int:
@@ -105,6 +107,7 @@ def geometry(call: Call, inputs: tuple[tuple[int, ...], ...], output: tuple[int,
         call.channel_multiplier,
         sum(map(prod, inputs)),
         len(inputs),
+        call.weight_bits,
     )
 
 

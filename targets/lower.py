@@ -130,7 +130,8 @@ def _conv_calls(
     padded = op.name + PADDED
     source, own = ((padded,), NO_PADS) if split else (op.inputs, pads)
     call = Call(
-        kind, op.name, source, output, fused, kernel, op["stride"], op["dilation"], own, same, weights, multiplier
+        kind, op.name, source, output, fused, kernel, op["stride"], op["dilation"], own, same, weights, multiplier,
+        weight_bits=op.weight_bits,
     )  # fmt: skip
     support.check(call, runtime)
     calls = (Call("pad", None, op.inputs, padded, pads=pads), call) if split else (call,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 Runtime = Literal["tflm", "c", "x-cube-ai"]
@@ -74,6 +75,7 @@ class Call:
             an exporter permutes the input axis of the weights; None where both orders are one.
         slope: of a leaky ReLU below 0.
         start: of a slice, the first channel it takes; how many it takes is the output's affair.
+        weight_bits: 8, or 4: two weights in one byte, the first in its lower half.
     """
 
     kind: CallKind
@@ -91,6 +93,12 @@ class Call:
     flatten_from: tuple[int, int, int] | None = None
     slope: float = 0.0
     start: int = 0
+    weight_bits: int = 8
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the weights as they are stored; 0 without weights."""
+        return -(-prod(self.weight_shape) * self.weight_bits // 8) if self.weight_shape else 0
 
     @property
     def out_channels(self) -> int:

@@ -14,7 +14,13 @@ def scratch_bytes(shape: Geometry, extension: Extension) -> int:
     A general conv unrolls two windows to int16 (4 bytes a value, windows rounded up to 4 values). With DSP instructions
     a depthwise other than 3x3 unrolls one window to int16, and an average pool sums a pixel in int32. All others: none.
     For Helium see `_vector`, for transposed convolutions `_transposed`.
+
+    Weights of 4 bits change nothing for a conv, for which TFLM asks as for 8 (`kernels/cmsis_nn/conv.cc`). A depthwise
+    unrolls one window to int16 on every core, unless it has a multiplier or is dilated
+    (`arm_depthwise_conv_wrapper_s4_get_buffer_size`).
     """
+    if shape.kind == "dw" and shape.weight_bits < 8:
+        return 2 * shape.channels * shape.taps if shape.multiplier == 1 and shape.dilation == (1, 1) else 0
     code = path(shape, extension)
     if shape.kind == "transpose_conv":
         return _transposed(shape, code, extension)

@@ -58,8 +58,14 @@ def narrow(call: Call, runtime: Runtime) -> str | None:
     return f"{most:,} of them" if runtime == "c" and most > 65_535 else None
 
 
+def packed(call: Call, runtime: Runtime) -> str | None:
+    """Kernels for weights of 4 bits are TFLM's alone; give the layer 8 bits, or take runtime tflm."""
+    return f"weights of {call.weight_bits} bits" if runtime != "tflm" and call.weight_bits != 8 else None
+
+
 RULES: dict[CallKind, tuple[Rule, ...]] = {
-    "conv": (accumulator, narrow),
+    "conv": (accumulator, narrow, packed),
+    "dw": (packed,),
     "fc": (accumulator, narrow),
     "transpose_conv": (accumulator, narrow),
     "max_pool": (pool_padding,),

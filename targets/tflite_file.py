@@ -4,7 +4,7 @@ What is equal by construction is stored once: shapes, options, zero points, the 
 tables of activations of one shape and group, and the scales of a bias whose input has scale 1 (`targets.scales`). There
 are no names and no metadata. `targets.tflite_size` knows the size without drafting.
 
-Data comes under these roles, arrays as TFLite stores them (`Call.weight_shape`):
+Data comes under these roles, arrays as TFLite stores them (`Call.weight_shape`; weights of 4 bits two in a byte):
 
     (op, "weight")         int8     (op, "weight_scale")  float32, one per filter
     (op, "bias")           int32    (op, "bias_scale")    float32, one per filter; only where the input's scale is not 1
@@ -84,7 +84,7 @@ class _File:
         if call.kind == "transpose_conv":
             data, weight, bias, shape = inputs
             inputs = [shape, weight, data, bias]
-        operator = schema.operator_of(call.kind, fused, call.weight_shape, source.shape[-1])
+        operator = schema.operator_of(call.kind, fused, call.weight_shape, source.shape[-1], call.weight_bits)
         code = self.codes.setdefault(operator, len(self.codes))
         ends = add(INTS, *inputs), add(INTS, self.index[call.output])
         options_type = schema.OPERATORS[call.kind][2]
@@ -111,12 +111,12 @@ class _File:
             weight = add(schema.LAST_AXIS_QUANTIZATION, scales, zeros, schema.LAST_AXIS)
         else:
             weight = add(schema.QUANTIZATION, scales, zeros)
-        size = int(np.prod(call.weight_shape))
+        kind = schema.INT8 if call.weight_bits == 8 else schema.INT4
         self.tensors += (
-            add(schema.CONSTANT, add(INTS, *call.weight_shape), schema.INT8, len(self.buffers), weight),
+            add(schema.CONSTANT, add(INTS, *call.weight_shape), kind, len(self.buffers), weight),
             add(schema.CONSTANT, add(INTS, count), schema.INT32, len(self.buffers) + 1, bias),
         )
-        self.buffers += add(BLOB, size, (op, "weight")), add(BLOB, 4 * count, (op, "bias"))
+        self.buffers += add(BLOB, call.stored_bytes, (op, "weight")), add(BLOB, 4 * count, (op, "bias"))
         return first, first + 1
 
     def setting(self, shape: tuple[int, ...], values: tuple[int, ...]) -> int:

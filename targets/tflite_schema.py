@@ -13,7 +13,7 @@ from targets.program import Call, CallKind, Fused
 
 VERSION = 3
 IDENTIFIER = b"TFL3"
-INT8, INT32 = 9, 2
+INT8, INT32, INT4 = 9, 2, 17
 LAST_AXIS = 3
 
 OPERATORS: dict[CallKind, tuple[int, int, int]] = {
@@ -48,6 +48,7 @@ OPERATORS: dict[CallKind, tuple[int, int, int]] = {
 _WITH_OPTIONS = frozenset(operator for operator, _, options in OPERATORS.values() if options)
 RELU6_OPERATOR = 21
 GROUPED_CONV_VERSION = 6  # the first whose filters may read fewer channels than there are
+PACKED_VERSION = 7  # of both convolutions the first whose filters may have 4 bits
 FUSED: dict[Fused, int] = {"none": 0, "relu": 1, "relu6": 3}  # a clip is a range, not an activation
 
 # Tables: slots and codes of the fields that are written, in the order in which nodes give the values.
@@ -76,10 +77,14 @@ _LEAKY = ((0, "f"),)  # slope
 _LINEAR = ((3, "b"),)  # half-pixel centres
 
 
-def operator_of(kind: CallKind, fused: Fused, weight_shape: tuple[int, ...], channels: int) -> tuple[int, int]:
+def operator_of(
+    kind: CallKind, fused: Fused, weight_shape: tuple[int, ...], channels: int, weight_bits: int = 8
+) -> tuple[int, int]:
     """The operator of a call and its version; `channels` is the last axis of what the call reads first."""
     operator, version, _ = OPERATORS[kind]
-    if kind == "conv" and weight_shape[3] != channels:
+    if weight_bits < 8:
+        version = PACKED_VERSION
+    elif kind == "conv" and weight_shape[3] != channels:
         version = GROUPED_CONV_VERSION
     elif kind == "relu" and fused == "relu6":
         operator = RELU6_OPERATOR

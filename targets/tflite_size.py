@@ -199,7 +199,7 @@ def part_of(call: Call, source: tuple[int, ...], fused: Fused, unit_input: bool)
     """The part of a call that reads an activation of a shape; what else is given is `Frame.known`."""
     return _part(
         call.kind, fused, call.weight_shape, call.kernel, call.stride, call.dilation, call.same_padding,
-        call.channel_multiplier, call.slope, source[-1], unit_input,
+        call.channel_multiplier, call.slope, source[-1], unit_input, call.weight_bits,
     )  # fmt: skip
 
 
@@ -220,8 +220,9 @@ def _part(
     slope: float,
     channels: int,
     unit_input: bool,
+    weight_bits: int,
 ) -> Part:
-    code = schema.operator_of(kind, fused, weight_shape, channels)
+    code = schema.operator_of(kind, fused, weight_shape, channels, weight_bits)
     nodes = {schema.code(*code)}
     operator = schema.OPERATOR if schema.has_options(code) else schema.BARE_OPERATOR
     if schema.has_options(code) and kind != "reshape":
@@ -237,7 +238,7 @@ def _part(
     return Part(
         _form(code, operator, frozenset(nodes), frozenset({own, schema.CONSTANT, BLOB_TABLE})),
         operator.size + 2 * schema.CONSTANT.size + quantization,
-        anchors=(blob_anchor(prod(weight_shape)), blob_anchor(4 * count)),
+        anchors=(blob_anchor(-(-prod(weight_shape) * weight_bits // 8)), blob_anchor(4 * count)),
         rest=4 * (1 + count) * lists,
         lists=lists,
         words=1 + count,

@@ -49,11 +49,13 @@ def space_command(
     }  # fmt: skip
     config = resolve(flags)
     from nas import listing
-    from nas.inputs import with_device
+    from nas.inputs import for_space
     from nas.listing.space import list_space
+    from search_spaces.declare import load_declaration
 
     device = config.device
-    graph, limits = listing.original(model, config.parsed_input_shape), with_device(config.limits, device)
+    graph = listing.original(model, config.parsed_input_shape)
+    limits = for_space(config.limits, device, config.runtime, load_declaration(config.space))
     found = list_space(graph, config.space, device, config.runtime, limits)
     if as_json:
         print_json(found.record())

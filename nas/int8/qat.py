@@ -108,7 +108,7 @@ def parameters(program: Program, grid: Grid) -> dict[str, tuple[np.ndarray, ...]
             continue
         source, to = (program.by_name[name].scale_group for name in (call.inputs[0], call.output))
         steps = of.weight_scales[call.op] * (grid.unit[to] / grid.unit[source])
-        coarse = np.full(1, grid.limit / WEIGHT_LIMIT)
+        coarse = np.full(1, grid.limits[call.op] / WEIGHT_LIMIT)
         found[f"{call.op}.weight"] = grid.weights[call.op] / coarse, steps, coarse, np.full(1, WEIGHT_LIMIT)
         coarse = float(of.scales[to]) / of.bias_scales[call.op].astype(np.float64)
         bias, steps = of.biases[call.op] / coarse, of.bias_scales[call.op] * grid.unit[to]

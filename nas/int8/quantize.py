@@ -1,8 +1,8 @@
 """int8, one definition: the scales and integers that the ONNX file, the `.tflite` file and C code share.
 
-Weights are symmetric per filter in [-127, 127], activations asymmetric per tensor in [-128, 127], biases int32 with the
-scale input x weight. `targets.scales` says which activations share a scale, which zero points are -128 and which scales
-are 1; a network computes the same integers whichever unit a tensor is counted in.
+Weights are symmetric per filter in [-127, 127], or in [-7, 7] where they have 4 bits, activations asymmetric per tensor
+in [-128, 127], biases int32 with the scale input x weight. `targets.scales` says which activations share a scale, which
+zero points are -128 and which scales are 1; a network computes the same integers whichever unit a tensor is counted in.
 
 Scheme: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
 """
@@ -64,15 +64,15 @@ class Grid:
 
     Attributes:
         quantized: the rounded network.
-        weights: by operator, float64 in steps of each filter's scale, at most `limit` in magnitude.
+        weights: by operator, float64 in steps of each filter's scale, at most its limit in magnitude.
         unit: per scale group, what 1 there is in the float network's units (of equalized channels).
-        limit: the largest integer of a weight.
+        limits: by operator, the largest integer of a weight.
     """
 
     quantized: Quantized
     weights: Mapping[str, np.ndarray]
     unit: np.ndarray
-    limit: int
+    limits: Mapping[str, int]
 
 
 def calibrate(
@@ -125,7 +125,7 @@ def on_grid(program: Program, weights: Weights, ranges: Ranges, *, limit: int = 
     quarter.
 
     Args:
-        limit: the largest integer of a weight: 127, or 7 for what four bits hold.
+        limit: the largest integer of a weight, where its bits (`Call.weight_bits`) hold it: 7 is what four hold.
 
     Raises:
         QuantizeError: a weight, a bias or an activation is not finite.
@@ -139,7 +139,7 @@ def on_grid(program: Program, weights: Weights, ranges: Ranges, *, limit: int = 
     unit = np.array([1.0 if reference is None else physical[reference] for reference in facts.unit])
     scales = (physical / unit).astype(np.float32)
     found: tuple[dict[str, np.ndarray], ...] = ({}, {}, {}, {})
-    unrounded = {}
+    unrounded, limits = {}, {}
     for call in program.calls:
         if call.op is None or not call.weight_shape:
             continue
@@ -149,11 +149,12 @@ def on_grid(program: Program, weights: Weights, ranges: Ranges, *, limit: int = 
         mean = ranges.mean[program.by_name[call.inputs[0]].tensor] / unit[source]
         if call.kind == "transpose_conv":  # of its taps, one in every stride meets an output
             mean = mean / prod(call.stride)
-        arrays = quantize_filters(weight, bias, mean, scales[source], scales[to], limit=limit)
+        limits[call.op] = min(limit, 2 ** (call.weight_bits - 1) - 1)
+        arrays = quantize_filters(weight, bias, mean, scales[source], scales[to], limit=limits[call.op])
         for place, array in zip(found, arrays, strict=True):
             place[call.op] = array
         unrounded[call.op] = weight / _along_filters(found[2][call.op], weight)
-    return Grid(Quantized(scales, zero_points, *found), unrounded, unit, limit)
+    return Grid(Quantized(scales, zero_points, *found), unrounded, unit, limits)
 
 
 def _activations(program: Program, ranges: Ranges, rectified: tuple[bool, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -197,6 +198,12 @@ def quantize_filters(
     shift = response(weights * steps - weight, mean)
     biases = np.rint((bias - shift) / bias_scale.astype(np.float64))
     return weights.astype(np.int8), biases.astype(np.int32), scale, bias_scale
+
+
+def packed(integers: np.ndarray) -> np.ndarray:
+    """Integers of 4 bits two in a byte, the first in its lower half, as TFLite and ONNX have them; an odd one has 0."""
+    halves = np.append(integers.ravel(), np.zeros(integers.size % 2, np.int8)).astype(np.uint8) & 15
+    return halves[::2] | halves[1::2] << 4
 
 
 def _along_filters(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

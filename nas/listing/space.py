@@ -26,6 +26,7 @@ GENES = {
     "kernel": "side of a square kernel",
     "resolution": "side of the square images, which are resized for the network",
     "rank": "channels between two layers in place of a large one, which the original's value keeps",
+    "bits": "bits of a stored weight; biases and all that is computed keep theirs",
 }
 """What a gene's values are, by its kind."""
 

@@ -18,7 +18,7 @@ from targets.cost import CallBill, Cost
 FRONT_COLUMNS = (
     "id", "size_bytes", "weights_bytes", "flash_bytes", "ram_bytes", "runtime", "macs", "latency_ms",
     "energy_uj", "params", "val_accuracy", "val_drop", "val_drop_upper95", "verdict", "test_accuracy", "test_drop",
-    "onnx", "tflite", "input_shape", "knee",
+    "onnx", "tflite", "input_shape", "knee", "layers_of_4_bits",
 )  # fmt: skip
 ARCHIVE_COLUMNS = (
     "id", "stage", "rung", "steps", "split", "size_bytes", "flash_bytes", "ram_bytes", "macs", "latency_ms",
@@ -129,4 +129,5 @@ def _costs(cost: Cost | None) -> dict[str, Any]:
 def _front_row(point: Point) -> dict[str, Any]:
     values = {**dataclasses.asdict(point), **dataclasses.asdict(point.cost)}
     values["input_shape"] = "x".join(map(str, point.input_shape))
+    values["layers_of_4_bits"] = sum(value == 4 for name, value in point.values.items() if name.startswith("bits:"))
     return {column: values[column] for column in FRONT_COLUMNS}

@@ -195,18 +195,18 @@ class Staged:
             self._next_finish()
 
     def _seeds(self) -> list[Genome]:
-        """The ladder network nearest the target, one gene changed at a time or all its ranks, moved into the band."""
+        """The ladder network nearest the target, one gene, all ranks or all bits changed at a time, moved into the band."""
         centre = ladder.at_size(self.space, self._measure, self._target_size())
         seeds = []
         indices = self.space.encode(centre)
         for k, gene in enumerate(self.space.genes):
-            if gene.kind in ("width", "rank"):  # the lowest rank says nothing of the others
+            if gene.kind in ("width", "rank", "bits"):  # the lowest rank says nothing of the others
                 continue
             changed = indices.copy()
             changed[k] = 0
             seeds.append(self._into_band(self.space.decode(changed)))
-        if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
-            seeds.append(self._into_band(factored))
+        others = self.space.factored(centre, RANK_SHARE), self.space.packed(centre)
+        seeds.extend(self._into_band(other) for other in others if other != centre)
         return [genome for genome in dict.fromkeys(seeds) if genome]
 
     @property

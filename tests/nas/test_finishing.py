@@ -15,6 +15,7 @@ from nas.data.splits import four
 from nas.evaluate import Phases, RealProblem
 from nas.ledger import LEDGER_FILE, evaluations, read
 from nas.runtime import Session
+from search_spaces.graph import Op
 from tests.digits import arrays
 from tests.nas.digits_run import optimize
 
@@ -55,15 +56,23 @@ class Losing(RealProblem):
 def test_a_finish_spends_its_steps_either_way(loss: float, trained: int, cooling: int, left: int) -> None:
     distiller: Any = Steps()
     job: Any = SimpleNamespace(steps=1000)
-    graph: Any = None
+    graph: Any = SimpleNamespace(ops=())
     _, found = Losing(loss)._finish(job, graph, distiller, Phases())
     assert (distiller.trained, distiller.cooling, found) == (trained, cooling, left)
+
+
+def test_a_finish_with_weights_of_four_bits_needs_no_look() -> None:
+    distiller: Any = Steps()
+    job: Any = SimpleNamespace(steps=1000)
+    graph: Any = SimpleNamespace(ops=(Op.make("a", "linear"), Op.make("b", "conv").stored_in(4)))
+    _, found = Losing(0.0)._finish(job, graph, distiller, Phases())
+    assert (distiller.trained, distiller.cooling, found) == (630, 270, 100)
 
 
 def test_a_finish_that_is_late_neither_looks_nor_trains_on() -> None:
     distiller: Any = Steps()
     job: Any = SimpleNamespace(steps=1000)
-    graph: Any = None
+    graph: Any = SimpleNamespace(ops=())
     _, found = Losing(5.0, cutoff=0.0)._finish(job, graph, distiller, Phases())
     assert (distiller.trained, distiller.cooling, found) == (50, 300, 0)
 

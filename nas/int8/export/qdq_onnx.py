@@ -2,7 +2,7 @@
 
 Every activation passes QuantizeLinear and DequantizeLinear, every weight and bias is an integer behind a
 DequantizeLinear, so a runtime that fuses them computes in int8 and one that does not still rounds in the same places.
-Opset 17, float input and output, any batch size.
+Opset 17, or 21 for weights of 4 bits; float input and output, any batch size.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from nas.int8.quantize import Quantized
+from nas.int8.quantize import Quantized, packed
 from targets.program import Activation, Call, Fused, Program
 from targets.scales import scheme
 
 OPSET, IR_VERSION = 17, 8
+PACKED_OPSET, PACKED_IR_VERSION = 21, 10  # the first with INT4
 BATCH = "n"
 NO_PADS = (0, 0, 0, 0)
 ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric"}
@@ -34,8 +35,10 @@ def qdq_onnx(program: Program, quantized: Quantized) -> onnx.ModelProto:
         for name in (program.input, *program.outputs)
     ]
     graph = helper.make_graph(writer.nodes, "int8", [source], results, writer.constants)
+    late = any(call.weight_bits < 8 for call in program.calls)
+    opset, ir_version = (PACKED_OPSET, PACKED_IR_VERSION) if late else (OPSET, IR_VERSION)
     return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="fitfront"
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="fitfront"
     )
 
 
@@ -67,6 +70,15 @@ class _Writer:
             self.constants.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
+    def integers(self, name: str, array: np.ndarray, bits: int) -> str:
+        """A constant of int8 values, stored in 8 or in 4 bits each."""
+        if bits == 8:
+            return self.constant(name, array)
+        self.constants.append(
+            helper.make_tensor(name, TensorProto.INT4, array.shape, packed(array).tobytes(), raw=True)
+        )
+        return name
+
     def round(self, activation: Activation, source: str) -> None:
         """Quantizes `source` and makes it float again, as the activation's value."""
         name, group = activation.name, activation.scale_group
@@ -77,14 +89,14 @@ class _Writer:
         self.node("QuantizeLinear", [source, *parameters], f"{name}:int8")
         self.node("DequantizeLinear", [f"{name}:int8", *parameters], self.value.get(name, name))
 
-    def weights(self, op: str, shape: tuple[int, ...], axis: int = 0) -> list[str]:
-        """Float views of an operator's weights, in `shape` with the filters moved to `axis`, and biases."""
-        of = self.quantized
+    def weights(self, call: Call, shape: tuple[int, ...], axis: int = 0) -> list[str]:
+        """Float views of a call's weights, in `shape` with the filters moved to `axis`, and biases."""
+        of, op, bits = self.quantized, str(call.op), call.weight_bits
         scale, bias_scale = of.weight_scales[op], of.bias_scales[op]
         weight = [
-            self.constant(f"{op}.weight:int8", np.moveaxis(of.weights[op].reshape(shape), 0, axis)),
+            self.integers(f"{op}.weight:int{bits}", np.moveaxis(of.weights[op].reshape(shape), 0, axis), bits),
             self.constant(f"{op}.weight:scale", scale),
-            self.constant(f"{op}.weight:zero_point", np.zeros(len(scale), np.int8)),
+            self.integers(f"{op}.weight:zero_point", np.zeros(len(scale), np.int8), bits),
         ]
         bias = [
             self.constant(f"{op}.bias:int32", of.biases[op]),
@@ -112,14 +124,14 @@ class _Writer:
         window = {"kernel_shape": call.kernel, "strides": call.stride, "pads": pads}
         if call.kind in ("conv", "dw"):
             depth = 1 if call.kind == "dw" else call.weight_shape[3]
-            parameters = self.weights(str(call.op), (call.out_channels, depth, *call.kernel))
+            parameters = self.weights(call, (call.out_channels, depth, *call.kernel))
             groups = {"group": shape[-1] // depth, "dilations": call.dilation}
             self.node("Conv", inputs + parameters, raw, **window, **groups)
         elif call.kind == "transpose_conv":
             shape = (call.out_channels, call.weight_shape[3], *call.kernel)
-            self.node("ConvTranspose", inputs + self.weights(str(call.op), shape, axis=1), raw, **window)
+            self.node("ConvTranspose", inputs + self.weights(call, shape, axis=1), raw, **window)
         elif call.kind == "fc":
-            self.node("Gemm", inputs + self.weights(str(call.op), call.weight_shape), raw, transB=1)
+            self.node("Gemm", inputs + self.weights(call, call.weight_shape), raw, transB=1)
         elif call.kind == "max_pool":
             self.node("MaxPool", inputs, raw, **window)
         elif call.kind == "avg_pool":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.int8.quantize import Quantized
+from nas.int8.quantize import Quantized, packed
 from targets.flatbuffer import Role
 from targets.program import Call, Program
 from targets.tflite_file import write
@@ -22,7 +22,8 @@ def tflite_bytes(program: Program, quantized: Quantized) -> bytes:
         data["zero_point", group] = zero_point[None]
     for call in program.calls:
         if call.op is not None and call.weight_shape:
-            data[call.op, "weight"], order = stored(call, quantized.weights[call.op])
+            weight, order = stored(call, quantized.weights[call.op])
+            data[call.op, "weight"] = weight if call.weight_bits == 8 else packed(weight)
             data[call.op, "bias"] = quantized.biases[call.op][order]
             data[call.op, "weight_scale"] = quantized.weight_scales[call.op][order]
             data[call.op, "bias_scale"] = quantized.bias_scales[call.op][order]
