@@ -139,6 +139,8 @@ def read(file: bytes) -> FileModel:
 def _tensor(table: Table, blobs: tuple[np.ndarray, ...]) -> FileTensor:
     shape = tuple(int(side) for side in table.array(0, "<i4"))
     kind, number = table.integer(1, "b"), table.integer(2, "I")
+    if kind == schema.INT4:
+        raise ModelError("generated C has no kernels for weights of 4 bits; export a network that has 8")
     if kind not in TYPES or min(shape, default=1) < 1 or prod(shape) > MOST_VALUES or number >= len(blobs):
         raise ModelError(f"a tensor must be int8 or int32 and of a fixed shape, got type {kind}, shape {shape}")
     dtype, blob = TYPES[kind], blobs[number]

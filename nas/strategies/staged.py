@@ -195,7 +195,7 @@ class Staged:
             self._next_finish()
 
     def _seeds(self) -> list[Genome]:
-        """The ladder network nearest the target, one gene, all ranks or all bits changed at a time, moved into the band."""
+        """The ladder network nearest the target, one gene, all ranks or all bits changed, moved into the band."""
         centre = ladder.at_size(self.space, self._measure, self._target_size())
         seeds = []
         indices = self.space.encode(centre)

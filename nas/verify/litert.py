@@ -20,6 +20,7 @@ from nas.verify.runner import LITERT, Edge, Exported
 from search_spaces.errors import ModelError
 
 IDENTIFIER = b"TFL3"
+DEPTHWISE, LISTED = schema.BuiltinOperator.DEPTHWISE_CONV_2D, 6
 BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
@@ -65,7 +66,9 @@ def exported(tflite: bytes, onnx: bytes = b"") -> Exported:
     """
     interpreter = _interpreter(tflite, reference=False)
     ends = [_edge(details[0]) for details in (interpreter.get_input_details(), interpreter.get_output_details())]
-    return Exported(tflite, onnx, *ends)
+    lite = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
+    types = {lite.Tensors(k).Type() for k in range(lite.TensorsLength())}
+    return Exported(tflite, onnx, *ends, schema.TensorType.INT4 in types)
 
 
 def operators(model: Exported) -> list[str]:
@@ -84,9 +87,7 @@ def head(model: Exported, count: int) -> Exported:
     (lite,) = content.subgraphs
     lite.operators = lite.operators[:count]
     lite.outputs = np.asarray(lite.operators[-1].outputs)
-    builder = flatbuffers.Builder(len(model.tflite))
-    builder.Finish(content.Pack(builder), IDENTIFIER)
-    return exported(bytes(builder.Output()))
+    return exported(_bytes(content))
 
 
 def _content(file: bytes) -> schema.ModelT:
@@ -101,6 +102,8 @@ def _interpreter(file: bytes, *, reference: bool) -> Interpreter:
     """
     kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
+        if reference:
+            file = _known_to_reference(file)
         found = Interpreter(model_content=file, experimental_op_resolver_type=kernels, num_threads=1)
         found.allocate_tensors()
     except (ValueError, RuntimeError) as error:
@@ -108,6 +111,28 @@ def _interpreter(file: bytes, *, reference: bool) -> Interpreter:
             return _interpreter(file, reference=False)
         raise ModelError(f"the .tflite file must be one that LiteRT can load: {first_line(error)}") from None
     return found
+
+
+def _known_to_reference(file: bytes) -> bytes:
+    """The file with depthwise convolutions of a version that the reference kernels are listed under.
+
+    They compute with filters of 4 bits, and are not listed under the version that says so, 7.
+    """
+    model = schema.Model.GetRootAs(file, 0)
+    codes = [model.OperatorCodes(k) for k in range(model.OperatorCodesLength())]
+    if all(code.BuiltinCode() != DEPTHWISE or code.Version() <= LISTED for code in codes):
+        return file
+    content = _content(file)
+    for code in content.operatorCodes:
+        if code.builtinCode == DEPTHWISE:
+            code.version = min(code.version, LISTED)
+    return _bytes(content)
+
+
+def _bytes(content: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder()
+    builder.Finish(content.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def _edge(details: dict) -> Edge:

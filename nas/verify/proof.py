@@ -2,7 +2,7 @@
 
 The law: the compiled C answers what TFLM's interpreter does, byte for byte; both answer what LiteRT's reference kernels
 do to within one step; and onnxruntime, whose requantization rounds as floats do, decides the same on nearly all images.
-Who breaks it is named with the operator that is the first to differ.
+Who breaks it is named with the operator that is the first to differ. Networks with weights of 4 bits have no C.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def proof(name: str, model: Exported, samples: Samples, runners: Sequence[Runner
         runners: those that are there; `LITERT` among them.
     """
     images = model.input.quantized(samples.images)
+    runners = [runner for runner in runners if runner.name != C or not model.packed]
     found: dict[str, np.ndarray] = {}
     broken = []
     for runner in runners:

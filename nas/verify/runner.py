@@ -51,12 +51,14 @@ class Exported:
     Attributes:
         tflite, onnx: the files; `onnx` is empty where only the other matters.
         input, output: of the `.tflite` file.
+        packed: it has weights of 4 bits.
     """
 
     tflite: bytes
     onnx: bytes
     input: Edge
     output: Edge
+    packed: bool = False
 
 
 class Runner(Protocol):

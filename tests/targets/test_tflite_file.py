@@ -36,7 +36,7 @@ def data_for(program: Program, seed: int = 0) -> dict[Role, np.ndarray]:
         found["zero_point", activation.scale_group] = rng.integers(-128, 128, 1)
     for call in program.calls:
         if call.op and call.weight_shape:
-            found[call.op, "weight"] = rng.integers(-127, 128, call.weight_shape).astype(np.int8)
+            found[call.op, "weight"] = rng.integers(-127, 128, call.stored_bytes).astype(np.int8)
             found[call.op, "bias"] = rng.integers(-1000, 1000, call.out_channels).astype(np.int32)
             for role in ("weight_scale", "bias_scale"):
                 found[call.op, role] = rng.uniform(0.01, 0.1, call.out_channels).astype(np.float32)
