@@ -41,10 +41,7 @@ def decode(code: bytes) -> Iterator[Instruction]:
     at, end = 0, whole_bytes(code)
     while at < end:
         (first,) = struct.unpack_from("<H", code, at)
-        if is_wide(first):
-            found = _wide(first, struct.unpack_from("<H", code, at + 2)[0])
-        else:
-            found = _narrow(first)
+        found = _wide(first, struct.unpack_from("<H", code, at + 2)[0]) if is_wide(first) else _narrow(first)
         yield found
         at += found.size
 

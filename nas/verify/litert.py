@@ -65,10 +65,10 @@ def exported(tflite: bytes, onnx: bytes = b"") -> Exported:
         ModelError: the `.tflite` file is none.
     """
     interpreter = _interpreter(tflite, reference=False)
-    ends = [_edge(details[0]) for details in (interpreter.get_input_details(), interpreter.get_output_details())]
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
     lite = schema.Model.GetRootAs(tflite, 0).Subgraphs(0)
     types = {lite.Tensors(k).Type() for k in range(lite.TensorsLength())}
-    return Exported(tflite, onnx, *ends, schema.TensorType.INT4 in types)
+    return Exported(tflite, onnx, _edge(source), _edge(target), schema.TensorType.INT4 in types)
 
 
 def operators(model: Exported) -> list[str]:
