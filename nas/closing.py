@@ -14,6 +14,7 @@ from nas.inputs import Inputs
 from nas.judge import Judge
 from nas.ledger import Ledger
 from nas.objectives import resources
+from nas.prices import told_by
 from nas.progress import Progress
 from nas.report import page
 from nas.result import Front, Original, Point, RunResult
@@ -154,6 +155,7 @@ def _result(
         energy_band_percent=found.device.energy_band_percent,
         energy_band_factor=found.device.energy_band_factor,
         runtime=config.runtime,
+        told_by=told_by(found.limits, found.device),
         limits=found.limits,
         points=tuple(points),
         chosen=picked.id if picked else None,

@@ -83,6 +83,12 @@ def asks_maker(limits: Limits, device: Device) -> bool:
     return any(name in limits.active for name in TOLD) and installed(device)
 
 
+def told_by(limits: Limits, device: Device) -> str | None:
+    """The maker's tool whose figures of `TOLD` a run's networks have; None where they are ours."""
+    tool = maker_of(device)
+    return tool.name if tool is not None and asks_maker(limits, device) else None
+
+
 def known_before(limits: Limits, device: Device) -> Limits:
     """The limits that our tables answer for."""
     if not asks_maker(limits, device):

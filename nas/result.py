@@ -164,6 +164,7 @@ class RunResult:
         latency_band_percent, energy_band_percent, energy_band_factor: bands of those estimates, from the device
             (`targets.device.Device`); None where the device has none.
         compiler_level: at which runtime and kernels were priced.
+        told_by: the maker's tool that latency, RAM and flash of the points are from; None where they are ours.
         notes: warnings and remarks for the reader, one sentence each.
         objectives: what was minimised, by name.
         audit: what the run says against itself; None where nothing was scored.
@@ -194,6 +195,7 @@ class RunResult:
     energy_band_percent: float | None = None
     energy_band_factor: float | None = None
     compiler_level: str = "O3"
+    told_by: str | None = None
     notes: tuple[str, ...] = ()
     objectives: tuple[str, ...] = OBJECTIVES
     audit: Audit | None = None

@@ -17,20 +17,22 @@ class Maker:
     """A tool.
 
     Attributes:
+        name: as it calls itself.
         takes: the form of file that it compiles.
         makes: the suffix of what comes out.
         executable: where it is on this machine; raises `TargetError` with the way to get it.
         compiled: compiles a file of that form for a device.
     """
 
+    name: str
     takes: Literal["tflite", "onnx"]
     makes: str
     executable: Callable[[Device], str]
     compiled: Callable[[bytes, Device], Compiled]
 
 
-VELA = Maker("tflite", "_vela.tflite", vela.executable, vela.compiled)
-ROCKCHIP = Maker("onnx", ".rknn", rknn.executable, rknn.compiled)
+VELA = Maker(vela.NAME, "tflite", "_vela.tflite", vela.executable, vela.compiled)
+ROCKCHIP = Maker(rknn.NAME, "onnx", ".rknn", rknn.executable, rknn.compiled)
 
 
 def maker_of(device: Device) -> Maker | None:

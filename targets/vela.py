@@ -18,6 +18,7 @@ from targets import maker_program
 from targets.device import Device
 from targets.vendor import Compiled, VendorCall, VendorEstimate
 
+NAME = "Vela"
 CONFIG = "Arm/vela.ini"  # comes with Vela: Arm's system configurations and memory modes
 INSTALL = "pip install ethos-u-vela"
 
@@ -84,7 +85,7 @@ def read(folder: Path, version: str) -> VendorEstimate:
         calls = tuple(_call(row) for row in _rows(folder, "*_per-layer.csv"))
         chosen = [summary[name] for name in ("accelerator_configuration", "system_config", "memory_mode")]
         return VendorEstimate(
-            tool="Vela",
+            tool=NAME,
             version=version,
             configuration=", ".join(chosen),
             clock_hz=int(float(summary["core_clock"])),

@@ -41,7 +41,7 @@ def bill(result: RunResult) -> str:
         f"<tr><td></td><td class='left'>in all</td><td></td><td></td><td>{wording.size(sum(_known(weights)))}</td>"
         f"<td>{wording.count(sum(call.macs for call in calls))}</td>"
         f"<td>{wording.milliseconds(sum(_known(latency)) or None)}</td>"
-        f"<td>at most {wording.size(tops[2] or None)}</td></tr>"
+        f"<td>{f'at most {wording.size(tops[2])}' if tops[2] else wording.UNKNOWN}</td></tr>"
     )
     heads = (
         "<tr><th></th><th class='left'>kernel</th><th class='left'>operator</th><th>output</th><th>weights</th>"

@@ -23,7 +23,8 @@ def comparison(result: RunResult) -> str:
     ]
     rivals = _rivals(result, point)
     entries += [(label, _point_column(rival)) for label, rival in rivals]
-    labels = ("file", "parameters", "MACs", "flash with runtime", "RAM", "latency", "energy",
+    flash = "weights and commands" if result.told_by else "flash with runtime"
+    labels = ("file", "parameters", "MACs", flash, "RAM", "latency", "energy",
               f"final_val {result.metric}", "final_val drop", "95 % bound", f"test {result.metric}",
               "test drop")  # fmt: skip
     head_row = "<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name, _ in entries) + "</tr>"

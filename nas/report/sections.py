@@ -76,7 +76,8 @@ def front(result: RunResult) -> str:
     if result.front:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
         others = len(result.points) - len(result.front)
-        more = f" {others} more were finished and are dominated or over a limit: see <code>archive.csv</code>."
+        were = "was finished and is" if others == 1 else "were finished and are"
+        more = f" {others} more {were} dominated or over a limit: see <code>archive.csv</code>."
         fitting = wording.numbered(len(result.front), "model")
         said = f"{fitting} that fit, none beaten by another in {wording.listed(result.objectives)}."
         said += f"{more if others else ''} All figures are in <code>front.csv</code>."
@@ -173,15 +174,19 @@ def _warning(result: RunResult) -> str:
 
 def _tiles(result: RunResult, point: Point) -> str:
     cost, original = point.cost, result.original
+    by = result.told_by
+    sure = "the upper end of a band" if result.runtime in wording.CLOSED else f"by {by}" if by else "estimated"
     tiles = (
         (wording.size(cost.size_bytes), f".tflite file, from {wording.size(original.file_bytes)}"),
         (wording.points(point.val_drop), f"{result.metric} lost, {wording.percent(point.val_accuracy)} left"),
-        (wording.milliseconds(cost.latency_ms), "an inference, estimated"),
-        (wording.size(cost.ram_bytes), "RAM, estimated"),
-        (wording.size(cost.flash_bytes), "flash with runtime, estimated"),
+        (wording.milliseconds(cost.latency_ms), f"an inference, {sure}"),
+        (wording.size(cost.ram_bytes), f"RAM, {sure}"),
+        (wording.size(cost.flash_bytes), f"{'weights and commands' if by else 'flash with runtime'}, {sure}"),
         (wording.count(cost.macs), f"MACs, from {wording.count(original.macs)}"),
     )
     cells = "".join(
-        f'<div class="tile"><b>{value}</b><span>{unbroken(escape(what))}</span></div>' for value, what in tiles
+        f'<div class="tile"><b>{value}</b><span>{unbroken(escape(what))}</span></div>'
+        for value, what in tiles
+        if value != wording.UNKNOWN
     )
     return f'<div class="tiles">{cells}</div>'

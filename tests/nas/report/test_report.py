@@ -369,9 +369,19 @@ def test_numbers_are_written_for_people(text: str, wanted: str) -> None:
     assert text == wanted
 
 
+def test_a_makers_figures_are_told_as_its_own(result: RunResult) -> None:
+    told = dataclasses.replace(result, told_by="Vela")
+    text = Page(page.page(told)).text
+    assert "weights and commands, by Vela" in text
+    assert "Vela's own estimate" in text
+    assert "instruction counts" not in text
+    assert "instruction counts" in meaning(result)
+
+
 def test_the_legend_says_what_a_closed_runtimes_figures_are(result: RunResult) -> None:
     closed = dataclasses.replace(result, runtime="x-cube-ai")
     small = dataclasses.replace(result, runtime="c", compiler_level="Os")
     assert "upper ends of bands" in meaning(closed)
+    assert "instruction counts" not in meaning(closed)
     assert "bands" not in meaning(result)
     assert "Compiled at -Os; estimated, within 3 %." in meaning(small)
