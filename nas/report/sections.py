@@ -79,7 +79,8 @@ def front(result: RunResult) -> str:
         were = "was finished and is" if others == 1 else "were finished and are"
         more = f" {others} more {were} dominated or over a limit: see <code>archive.csv</code>."
         fitting = wording.numbered(len(result.front), "model")
-        said = f"{fitting} that fit, none beaten by another in {wording.listed(result.objectives)}."
+        fitting += " that fits" if len(result.front) == 1 else " that fit"
+        said = f"{fitting}, none beaten by another in {wording.listed(result.objectives)}."
         said += f"{more if others else ''} All figures are in <code>front.csv</code>."
         return f"<h2>The models</h2>\n<p>{said}</p>\n{table([*heads, 'files'], rows)}"
     nearest = sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:5]
