@@ -27,7 +27,8 @@ from tests.toys import chain
 
 FRONT_HEADER = (
     "id,size_bytes,weights_bytes,flash_bytes,ram_bytes,runtime,macs,latency_ms,energy_uj,params,"
-    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape,knee"
+    "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape,knee,"
+    "layers_of_4_bits"
 )
 
 
