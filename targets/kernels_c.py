@@ -24,6 +24,7 @@ def path(shape: Geometry, extension: Extension) -> str:
 
 _OWN: dict[str, Rule] = {
     "conv_grouped": loops_c.conv_grouped,
+    "dw_any": loops_c.dw_any,
     "transpose_conv": loops_c.transpose_conv,
     "fc": loops_c.fc,
     **dict.fromkeys(("add", "sub", "mul"), loops_c.pair),

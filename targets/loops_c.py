@@ -114,6 +114,21 @@ def conv_grouped(g: Geometry) -> Counts:
     }
 
 
+def dw_any(g: Geometry) -> Counts:
+    """One output value at a time; a dilated one divides to find its first and last taps."""
+    outputs = g.pixels * g.out_channels
+    return {
+        "outputs": outputs,
+        "channel_pixels": g.pixels * g.channels,
+        "pixels": g.pixels,
+        "dilated": outputs * sum([step > 1 for step in g.dilation]),
+        "window_rows": g.out_channels * g.rows * g.out_size[1],
+        "valid_taps": g.out_channels * g.rows * g.columns,
+        "output_rows": g.out_size[0],
+        "calls": 1,
+    }
+
+
 def transpose_conv(g: Geometry) -> Counts:
     """One output at a time; taps between the input's pixels are looked at too."""
     met = [_met(g, axis) for axis in (0, 1)]

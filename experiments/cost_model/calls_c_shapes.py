@@ -72,6 +72,14 @@ def depthwise(rng: np.random.Generator, *, sides: tuple[int, ...] = (3,), times:
     return Case("dw", ((*size, channels),), (*made, out), kernel, stride, pads=pads, weight_shape=(1, *kernel, out))
 
 
+def dilated(rng: np.random.Generator) -> Case:
+    """A depthwise over every second or third place."""
+    size, channels, step = _map(rng), _channels(rng, 96), int(rng.integers(2, 4))
+    made = (max(1, size[0] - 2 * step), max(1, size[1] - 2 * step)) if rng.random() < 0.5 else size
+    pads = (0, 0) if made != size else (step, step)
+    return Case("dw", ((*size, channels),), (*made, channels), (3, 3), (1, 1), (step, step), pads, (1, 3, 3, channels))
+
+
 def transposed(rng: np.random.Generator) -> Case:
     size, side, step = _map(rng), int(rng.choice((2, 3, 4))), int(rng.choice((1, 2, 2)))
     into, out = _channels(rng, 32), _channels(rng, 32)
@@ -169,9 +177,10 @@ KINDS: tuple[tuple[int, Callable[[np.random.Generator], Case]], ...] = (
     (20, lambda rng: pointwise(rng, step=2)),
     (30, depthwise),
     (30, lambda rng: depthwise(rng, sides=(2, 5, 7))),
-    (20, lambda rng: depthwise(rng, times=int(rng.choice((2, 3, 4, 8))))),
+    (40, lambda rng: depthwise(rng, times=int(rng.choice((2, 3, 4, 8))))),
+    (15, dilated),
     (40, transposed),
-    (50, linear),
+    (60, linear),
     (25, lambda rng: pool(rng, "max_pool")),
     (30, lambda rng: pool(rng, "avg_pool")),
     *[(20, lambda rng, kind=kind: pair(rng, kind)) for kind in ("add", "sub", "mul")],

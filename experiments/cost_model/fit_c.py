@@ -27,6 +27,7 @@ SAME = {**dict.fromkeys(TABLES[1:], TABLES[0]), "crop": "slice"}
 
 LOADS = {
     "conv_grouped": {"outputs": 3, "values": 1},
+    "dw_any": {"outputs": 3, "valid_taps": 1},
     "transpose_conv": {"outputs": 3, "values": 1},
     "fc": {"twos": 6, "words": 2, "rest": 2, "ones": 3, "one_values": 1},
     "relu": {"elements": 1},
