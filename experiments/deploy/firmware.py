@@ -24,7 +24,7 @@ from nas.int8.quantize import calibrate, quantize
 from nas.pytorch import modules
 from search_spaces.declare import load_declaration
 from search_spaces.from_onnx import load_model
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, Weights
 from search_spaces.space import derive
 from targets.lower import lower
 
@@ -68,10 +68,12 @@ def graphs(folder: Path) -> Iterator[tuple[str, Graph]]:
         yield name, load_model(file)[0]
 
 
-def tflite_of(graph: Graph) -> bytes:
+def tflite_of(graph: Graph, weights: Weights | None = None) -> bytes:
+    """An int8 file calibrated on noise, without `weights` of random ones."""
     rng = np.random.default_rng(0)
     shapes = graph.weight_shapes.items()
-    weights = {k: rng.standard_normal(s).astype(np.float32) / np.sqrt(np.prod(s[1:]) / 2) for k, s in shapes}
+    drawn = {k: rng.standard_normal(s).astype(np.float32) / np.sqrt(np.prod(s[1:]) / 2) for k, s in shapes}
+    weights = weights or drawn
     program, images = lower(graph), rng.random((32, *graph.input_shape), np.float32)
     return tflite_bytes(program, quantize(program, weights, calibrate(program, graph, weights, images)))
 

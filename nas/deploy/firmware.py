@@ -21,6 +21,9 @@ STACK_BYTES = 16 * 1024
 GUARD_BYTES = 256
 """On each side of the static RAM, painted before a run and read after it."""
 LEVEL = "-O3"
+WITH_DIVISION = frozenset({"m3", "m4", "m7", "m33"})
+"""Cores that need nothing of Clang's runtime library, which Zig would otherwise build first, for seconds."""
+
 COMMON = ("-std=c11", "-ffunction-sections", "-fdata-sections", "-g0")
 
 
@@ -87,7 +90,10 @@ def link(folder: Path, exported: Exported, core: str, out: Path, *, compiler: st
     cache = {"ZIG_GLOBAL_CACHE_DIR": str(out / "zig"), "ZIG_LOCAL_CACHE_DIR": str(out / "zig")}
     compiled = [f"-DIMAGES={hex(board.images)}", "-c", str(out / "probe.c"), "-o", str(probe)]
     host.run([*flags, *compiled], b"", what, environment=cache)
-    joined = [*host.sources(folder, exported), str(probe), "-Wl,--gc-sections", "-T", str(script), "-o", str(linked)]
+    own = what == "zig" and core in WITH_DIVISION
+    bare = [str(harness / "memory.c"), "-rtlib=none"] if own else []
+    given = [*bare, *host.sources(folder, exported), str(probe)]
+    joined = [*given, "-Wl,--gc-sections", "-T", str(script), "-o", str(linked)]
     host.run([*flags, *joined], b"", what, environment=cache)
     return elf.read(linked, what)
 
