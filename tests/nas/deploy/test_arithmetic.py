@@ -11,7 +11,7 @@ import pytest
 from nas.deploy import fixed_point as fp
 from nas.deploy import tables
 from nas.deploy.cycles import Block, cycles_of, profile
-from nas.deploy.thumb import decode
+from nas.deploy.thumb import decode, whole_bytes
 
 
 @pytest.mark.parametrize("real", [1e-6, 0.25, 0.5, 0.9999999999, 1.0, 3.7])
@@ -86,3 +86,12 @@ def test_a_block_costs_what_the_manual_says() -> None:
     found = profile([Block(0, 8, 10, 9)], lambda at, size: code, priced=True, misaligned=0)
     assert (found.instructions, found.cycles, found.by_class["load"]) == (40, 68, 20)
     assert profile([Block(0, 8, 10, 9)], lambda at, size: code, priced=False, misaligned=0).cycles is None
+
+
+def test_where_an_emulator_cuts_a_block_costs_nothing() -> None:
+    """`ldr r0, [r1]` and `ldr.w r2, [r1, #4]` are 2 + 1, in one block or with the second one across two pages."""
+    code = struct.pack("<3H", 0x6808, 0xF8D1, 0x2004)
+    assert whole_bytes(code[:4]) == 2
+    for blocks in ([Block(0, 6, 10, 0)], [Block(0, 2, 10, 0), Block(2, 4, 10, 0)]):
+        found = profile(blocks, lambda at, size: code[at : at + size], priced=True, misaligned=0)
+        assert (found.instructions, found.cycles) == (20, 30)
