@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from targets.cost import UNPRICED, bill, counted, estimate
 from targets.device import load_device
 from targets.geometry import Geometry
 from targets.lower import lower
+from targets.memory import planned
 from targets.pricing import Pricer
 from targets.program import Runtime
 from targets.scratch import scratch_bytes
@@ -22,6 +25,7 @@ from tests.litert import model
 from tests.search_spaces.random_networks import random_network
 from tests.targets.networks import mobilenet_v1
 from tests.targets.test_tflite_file import data_for
+from tests.tflm import arena
 from tests.toys import Sketch
 
 DEVICE = load_device("nrf52840")
@@ -104,3 +108,10 @@ def test_links_price_as_the_whole() -> None:
 def test_other_runtimes_refuse_them(runtime: Runtime, op: str) -> None:
     with pytest.raises(TargetError, match=f"'{op}' cannot run on {runtime}: weights of 4 bits"):
         lower(stem_and_depthwise(op), runtime)
+
+
+def test_reference_kernels_would_unpack_whole_filters() -> None:
+    """TFLM's interpreter on a PC has these kernels, not CMSIS-NN's that are billed."""
+    program = lower(stem_and_depthwise("stem", "dw"))
+    unpacked = tuple([prod(call.weight_shape) if call.weight_bits == 4 else 0 for call in program.calls])
+    assert arena(write(program, data_for(program))).head == planned(program, unpacked).arena_bytes
