@@ -48,7 +48,7 @@ class Geometry(NamedTuple):
 
     @property
     def weights(self) -> int:
-        """Int8 weights of the call."""
+        """Weights of the call."""
         if self.kind in ("conv", "fc", "transpose_conv"):
             return self.out_channels * self.channels // self.groups * self.taps
         return self.out_channels * self.taps if self.kind == "dw" else 0

@@ -1,6 +1,6 @@
 """What do weights of 4 bits cost and save: file size, RAM and accuracy beside the same network, and others, in 8?
 
-    python experiments/deploy/int4.py [--widths 0.125 0.0625] [--steps 3000] [--seeds 0 1 2]
+    python experiments/deploy/int4.py [--widths 0.125 0.1 0.0625] [--steps 3000] [--seeds 0 1 2]
 
 MobileNetV1 of uniform width, refitted from the bundled original and distilled as in `qat.py`; then rounded ("ptq") and
 trained on as integers for the last tenth of the steps ("qat"). Weights of 4 bits in no layer, in the 1x1 convolutions,
@@ -67,7 +67,7 @@ def rows(bench: Bench, width: str, steps: int, seed: int) -> list[dict]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widths", nargs="+", default=["0.125", "0.0625"])
+    parser.add_argument("--widths", nargs="+", default=["0.125", "0.1", "0.0625"])
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
