@@ -26,8 +26,8 @@ class Declaration:
         kernel_growth: spatial kernels may also grow by one size; needs `kernel`.
         resolution: square images may be smaller, where no weight and no output depends on their size.
         rank: large linear layers and 1x1 convolutions may become two smaller ones.
-        same_padding: every network pads as TensorFlow's SAME does where that leaves all shapes as they are. No choice
-            of the search: a padded copy of a map costs RAM and buys nothing.
+        same_padding: every network pads as TensorFlow's SAME does where that leaves all shapes as they are, so that no
+            padded copy of a map costs RAM. What is inherited then lies off by a pixel and wants longer training.
         bits: weights of convolutions may have 4 bits in place of 8.
 
     Raises:

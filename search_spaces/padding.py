@@ -2,7 +2,8 @@
 
 PyTorch pads both sides alike. Under a stride, on a map of even size, its last row and column of padding are never read,
 and what is left lies above and left; TensorFlow's SAME has it below and right. Where SAME makes as many windows it can
-stand in for the other: every window then lies a row lower (or a column further right), and so do its taps.
+stand in for the other. Every window then lies a row lower or a column further right, which a student makes up for in
+some thousand steps of training (`experiments/padding`).
 """
 
 from __future__ import annotations
