@@ -38,7 +38,8 @@ class Listing:
     """A space before and after the limits.
 
     Attributes:
-        whole, left: as derived, and what the limits leave.
+        whole, left: as derived, and without the options that no network within the limits has. A network of the others
+            may still break them.
         costs: of the original, the largest network of the space and the cheapest; empty where nothing can be priced.
         bands: of the same networks, on a closed runtime.
         unpriced: why nothing can be priced; else empty.
@@ -56,7 +57,7 @@ class Listing:
         """Both spaces as plain values."""
         return {
             "networks": self.whole.count(),
-            "networks_within_limits": self.left.count(),
+            "networks_left": self.left.count(),
             "genes": self.whole.explain(),
             "genes_within_limits": self.left.explain(),
             "fixed": self.whole.fixed(),
@@ -78,10 +79,11 @@ class Listing:
             rows.append((row["gene"], _few(row["members"]), str(row["original"]), _options(options), now))
         kinds = dict.fromkeys(gene.kind for gene in whole.genes)
         count, remaining = _magnitude(whole.count()), _magnitude(self.left.count())
+        counted = f"{len(whole.genes)} genes, {count} networks; {remaining} of options that fit with some of the others"
         parts = [
             wording.columns(rows, left=2),
             wording.columns([(kind, GENES[kind]) for kind in kinds], left=2) if kinds else "",
-            f"{len(whole.genes)} genes, {count} networks; within the limits {remaining}.",
+            f"{counted}.",
             self._fixed(),
             self._repadded(),
             self._ends(),

@@ -206,10 +206,10 @@ def test_cost_on_every_device(model: str) -> None:
 
 def test_space_shows_what_the_limits_leave(model: str) -> None:
     whole = json.loads(command("space", model, "--json").stdout)
-    assert whole["networks"] == whole["networks_within_limits"] > 1
+    assert whole["networks"] == whole["networks_left"] > 1
     size = json.loads(command("cost", model, "--json").stdout)["cost"]["size_bytes"]
     small = json.loads(command("space", model, "--max-size", f"{size * 3 // 10}B", "--json").stdout)
-    assert 0 < small["networks_within_limits"] < small["networks"] == whole["networks"]
+    assert 0 < small["networks_left"] < small["networks"] == whole["networks"]
     assert "within the limits" in command("space", model).stdout
 
 
