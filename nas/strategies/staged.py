@@ -195,7 +195,10 @@ class Staged:
             self._next_finish()
 
     def _seeds(self) -> list[Genome]:
-        """The ladder network nearest the target, one gene, all ranks or all bits changed, moved into the band."""
+        """The ladder network nearest the target, one gene or all ranks changed, moved into the band.
+
+        With the fewest bits a weight, and so wider, first: pymoo seldom mutates a gene of two options.
+        """
         centre = ladder.at_size(self.space, self._measure, self._target_size())
         seeds = []
         indices = self.space.encode(centre)
@@ -205,9 +208,11 @@ class Staged:
             changed = indices.copy()
             changed[k] = 0
             seeds.append(self._into_band(self.space.decode(changed)))
-        others = self.space.factored(centre, RANK_SHARE), self.space.packed(centre)
-        seeds.extend(self._into_band(other) for other in others if other != centre)
-        return [genome for genome in dict.fromkeys(seeds) if genome]
+        if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
+            seeds.append(self._into_band(factored))
+        found = [genome for genome in dict.fromkeys([centre, *seeds]) if genome]
+        packed = [self._into_band(other) for genome in found if (other := self.space.packed(genome)) != genome]
+        return [genome for genome in dict.fromkeys([*packed, *found[1:]]) if genome]
 
     @property
     def band(self) -> tuple[float, float]:
