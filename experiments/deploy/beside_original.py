@@ -3,7 +3,8 @@
     optimize --budget 60s --out RUN
     python experiments/deploy/beside_original.py RUN/models/ID [--target nrf52840]
 
-Flash, RAM and cycles are the linked firmware's; milliseconds and energy are those cycles at the device's prices.
+Flash, RAM and cycles are the linked firmware's; milliseconds and energy are the bill's, in the ratio of those cycles to
+the billed ones.
 Needs arm-none-eabi-gcc and qemu-system-arm.
 """
 
@@ -24,6 +25,7 @@ from search_spaces.from_onnx import load_model
 from targets.core import call_costs
 from targets.device import Device, load_device
 from targets.energy import energy_uj
+from targets.latency import latency_ms
 
 
 def row(name: str, file: Path, device: Device) -> str:
@@ -33,8 +35,9 @@ def row(name: str, file: Path, device: Device) -> str:
     assert bill is not None
     assert found.cycles is not None
     assert found.same == found.images
-    loads = sum(cost.weight_loads for cost in call_costs(program_of(network_of(read(content))), device.kernel_core))
-    taken_ms = 1e3 * device.prices().cycles(found.cycles, loads) / (device.clock_hz or 1)
+    assert bill.cycles is not None
+    costs = call_costs(program_of(network_of(read(content))), device.kernel_core)
+    taken_ms = (latency_ms(costs, device, "c") or 0.0) * found.cycles / bill.cycles
     cells = [f"{len(content):,}"]
     for what in ("flash_bytes", "ram_bytes", "cycles"):
         measured, billed = getattr(found, what), getattr(bill, what)
