@@ -60,11 +60,16 @@ def called(core: str) -> list[Called]:
     with (MEASURED / f"{core}.csv").open(newline="") as file:
         return [
             Called(
-                found["path"], Geometry(*[_field(found[name], name) for name in Geometry._fields]),
+                found["path"], _geometry(found),
                 float(found["insns"]), float(found["cycles_trm"]) if found["cycles_trm"] else None,
             )
             for found in csv.DictReader(file)
         ]  # fmt: skip
+
+
+def _geometry(row: Mapping[str, str]) -> Geometry:
+    """Of a call; what has no column is as it is by default."""
+    return Geometry(**{name: _field(row[name], name) for name in Geometry._fields if name in row})
 
 
 def _field(text: str, name: str) -> Any:

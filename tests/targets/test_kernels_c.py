@@ -73,6 +73,6 @@ def geometry_of(row: dict[str, str]) -> Geometry:
     fields = {
         name: tuple(map(int, row[name].split("x"))) if "x" in row[name] else int(row[name])
         for name in Geometry._fields
-        if name != "kind"
+        if name in row and name != "kind"
     }
     return Geometry(kind=row["kind"], **fields)  # type: ignore[arg-type]
