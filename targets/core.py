@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from search_spaces.errors import TargetError
 from targets import kernels, kernels_c, scratch
@@ -101,8 +101,6 @@ class CallCost(NamedTuple):
 def load_core(name: str) -> Core:
     """The core of `data/<name>.toml`.
 
-    There, a path whose prices are another's names that one.
-
     Raises:
         TargetError: there is no such file, or it lacks a code path.
     """
@@ -111,8 +109,7 @@ def load_core(name: str) -> Core:
         known = ", ".join(sorted(other.stem for other in DATA.glob("cortex_*.toml")))
         raise TargetError(f"kernels must be one of {known}, got {name!r}")
     found = tomllib.loads(file.read_text())
-    has_cycles, sections = found["measured"][0] == "cycles", found["loops"]
-    loops = {code: _prices(sections[rows] if isinstance(rows, str) else rows) for code, rows in sections.items()}
+    has_cycles, loops = found["measured"][0] == "cycles", _loops(found["loops"])
     missing = COUNTS[found["extension"]].keys() - loops.keys()
     if missing:
         raise TargetError(f"{file.name} must price every code path, {', '.join(sorted(missing))} is missing")
@@ -126,9 +123,13 @@ def load_core_c(name: str) -> Core:
     A path that is not there has TFLM's.
     """
     core = load_core(name)
-    sections = tomllib.loads((DATA / f"generated_c_{name.removeprefix('cortex_')}.toml").read_text())["loops"]
-    loops = {code: _prices(sections[rows] if isinstance(rows, str) else rows) for code, rows in sections.items()}
-    return replace(core, loops={**core.loops, **loops}, generated_c=True)
+    found = tomllib.loads((DATA / f"generated_c_{name.removeprefix('cortex_')}.toml").read_text())
+    return replace(core, loops={**core.loops, **_loops(found["loops"])}, generated_c=True)
+
+
+def _loops(sections: Mapping[str, Any]) -> dict[str, dict[str, Price]]:
+    """The prices of every code path in a file; one whose prices are another's names that one."""
+    return {code: _prices(sections[rows] if isinstance(rows, str) else rows) for code, rows in sections.items()}
 
 
 def _prices(rows: Mapping[str, list[float]]) -> dict[str, Price]:
