@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+from nas.deploy.bill import program_of
 from nas.deploy.layers import Layer, Network
 from targets.geometry import Geometry
 from targets.kernels import Extension
-from targets.memory import Buffer, Plan, aligned, place
+from targets.memory import Plan, planned
 from targets.scratch import generated_c_bytes
 
 
 def plan(network: Network, extension: Extension) -> tuple[Plan, dict[int, int], dict[int, int]]:
     """The arena, the offset of each tensor that has bytes of its own, and that of each layer's scratch by its place."""
-    first, last = {network.input: 0}, {network.input: 0}
-    for k, layer in enumerate(network.layers, start=1):
-        for number in layer.inputs:
-            last[network.holder(number)] = k
-        first[layer.output] = last[layer.output] = k
-    last[network.holder(network.output)] = len(network.layers)
-    numbers = sorted(first)  # as the file has them: of equal sizes the planner takes the last one first
-    buffers = [Buffer(first[n], last[n], aligned(network.values[n].size_bytes), str(n)) for n in numbers]
-    needs = {k: layer_scratch(network, layer, extension) for k, layer in enumerate(network.layers)}
-    buffers += [Buffer(k + 1, k + 1, aligned(size), f"{k}:scratch") for k, size in needs.items() if size]
-    offsets = place(buffers)
-    tensors = dict(zip(numbers, offsets, strict=False))
-    scratch = dict(zip([k for k, size in needs.items() if size], offsets[len(first) :], strict=True))
-    return Plan(tuple(buffers), tuple(offsets), len(network.layers)), tensors, scratch
+    sizes = [0 if call.kind == "reshape" else layer_scratch(network, call, extension) for call in network.calls]
+    found = planned(program_of(network), tuple(sizes))
+    at = {buffer.name: offset for buffer, offset in zip(found.buffers, found.offsets, strict=True)}
+    tensors = {number: at[str(number)] for number in network.values if str(number) in at}
+    scratch = {k: at[name] for k, layer in enumerate(network.layers) if (name := f"{layer.output}:scratch") in at}
+    return found, tensors, scratch
 
 
 def layer_scratch(network: Network, layer: Layer, extension: Extension) -> int:
