@@ -1,6 +1,7 @@
-"""What the experiments that run `nas.optimize` share: two flags, and going on with a run that was stopped."""
+"""What the experiments share: two flags, going on with a run that was stopped, and rows kept as they are made."""
 
 import argparse
+import csv
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,16 @@ def record_sum(file: Path) -> str:
     line = f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}"
     sums.write_text("\n".join(sorted([*others, line])) + "\n")
     return line
+
+
+def append(path: Path, rows: list[dict[str, object]]) -> None:
+    """Adds rows to a CSV file; the header is written with the first."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
 
 
 def fit(config: dict[str, Any], args: argparse.Namespace, **given: Any) -> None:

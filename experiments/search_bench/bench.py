@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 import nas
+from experiments.runs import append
 from experiments.search_bench import measure
 from experiments.search_bench.cells import BLOCKS, FOLDER, HERE, MAX_DROP, OBJECTIVES, ORIGINALS, PRUNING, SIZES, Cell
 
@@ -30,16 +31,6 @@ def read(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def append(path: Path, rows: list[dict[str, object]]) -> None:
-    """Adds rows; the header is written with the first."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def limit(cell: Cell, table: Path) -> str:

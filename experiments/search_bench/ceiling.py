@@ -12,6 +12,7 @@ import os
 import time
 from pathlib import Path
 
+from experiments.runs import append
 from experiments.search_bench.cells import FOLDER, HERE
 from nas import baseline, finale, inputs, judge, material, timing
 from nas.artefacts import RunFolder
@@ -26,15 +27,6 @@ from nas.training.distill import Recipe
 VIEWS = 2
 START_SECONDS = 20.0
 """What a worker needs before its first step, and after its last one."""
-
-
-def append(path: Path, row: dict[str, object]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def main() -> None:
@@ -94,7 +86,7 @@ def main() -> None:
                 "verdict": judge.verdict(drop, bound, found.limits.drop),
                 "train_seconds": round(done.seconds["train"], 1), "load": round(load, 2),
             }  # fmt: skip
-            append(args.table, row)
+            append(args.table, [row])
             print(row, flush=True)
         pool.close()
 

@@ -1,6 +1,7 @@
 """Torch-Pruning's networks as a family by size, in the place of a search space."""
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from nas.evaluate import RealProblem
 from nas.students.candidate import PLAIN
+from search_spaces.declare import Declaration
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
 
@@ -58,6 +60,7 @@ class Family:
     weights: Weights
     mode: str
     known: dict[int, tuple[Graph, Weights]] = field(default_factory=dict)
+    declaration: ClassVar = Declaration(depth=False, kernel=False)
 
     def uniform(self, fraction: float) -> Genome:
         return Genome((max(1, min(STEPS, round(fraction * STEPS))),))
