@@ -192,8 +192,8 @@ def ladder_points_nearest_the_answer_are_finished(name: str, workers: int) -> No
     assert len(finished) >= 2
     assert finishes[0].genome in finished
     sizes = sorted({price(toy_space().uniform(f)).size_bytes for f in np.linspace(0, 1, 400)})
-    sizes = [size for size in sizes if size <= price(strategy.scouts[0].genome).size_bytes]
-    answer = schedule.smallest_within(AIM, sizes[0], sizes[-1], strategy.curve, strategy.answers)
+    sizes = [size for size in sizes if size <= price(strategy.known.scouts[0].genome).size_bytes]
+    answer = schedule.smallest_within(AIM, sizes[0], sizes[-1], strategy.known.curve(), strategy.known.answers)
     place = max(k for k, size in enumerate(sizes) if size <= answer)
     # Measured to the very end: the last finish may have moved the answer by one step of the ladder.
     assert {abs(sizes.index(price(genome).size_bytes) - place) for genome in finished} & {0, 1}

@@ -19,6 +19,7 @@ from nas.strategies.bayes import TpeProposer
 from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
 from nas.strategies.options import STRATEGIES, Options, load_options
 from nas.strategies.proposers import FAILED
+from nas.strategies.search import search_rung
 from nas.workers import Serial
 from search_spaces.errors import InputError, Interrupted, NothingFits
 from search_spaces.genes import Gene, Genome
@@ -275,7 +276,7 @@ def test_what_is_left_out_leaves_a_whole_run(options: Options, workers: int) -> 
     if options.fitness == "rung":
         assert not [job for job in found if job.rung == 0]
     if not options.promoted:
-        assert {job.rung for job in found} == {strategy.search_rung, suite.finish_rung(strategy)}
+        assert {job.rung for job in found} == {search_rung(options), suite.finish_rung(strategy)}
     if options.ladder_every == 0:  # the first one would be the ladder's
         assert next(job for job in log.jobs if job.rung == suite.finish_rung(strategy)) in found
 
@@ -306,17 +307,17 @@ def test_a_network_is_ahead_of_the_ladder_if_it_is_so_in_any_resource() -> None:
     """The ladder loses 10 points at 6,000 bytes; a network as large that loses 10 is ahead only if RAM counts too."""
     for resources, ahead in ((("size_bytes",), 0), (("size_bytes", "ram_bytes"), 1)):
         strategy = build("nsga2", resources=resources)
-        scout = strategy.scouts[0]
+        scout = strategy.known.scouts[0]
         top = len(strategy.plan.rungs)
 
         def trained(genome: Genome, top: int = top) -> Evaluation:
             return Evaluation(Job.make(genome, top, 10, run_seed=0), price(genome), accuracy=80.0, drop=10.0, kl=0.1)
 
         scout.evaluations[top] = trained(scout.genome)
-        other = strategy._candidate(toy_space().sample(rng=np.random.default_rng(0)))
+        other = strategy.known.candidate(toy_space().sample(rng=np.random.default_rng(0)))
         other.evaluations[top] = trained(other.genome)
         other.resources = (scout.size, *[0.5 * value for value in scout.resources[1:]])
-        assert len(strategy._found_ahead()) == ahead
+        assert len(strategy.finishes.found_ahead()) == ahead
 
 
 def test_options_are_read_from_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""The full trainings: each is placed where the measurements so far expect the smallest network within the drop limit.
+
+Every third is the ladder's, so that floor and control are always there; found networks that are not ahead of the ladder
+at equal training give their turns away.
+"""
+
+from __future__ import annotations
+
+from nas import schedule
+from nas.strategies import ladder
+from nas.strategies.candidate import Candidate
+from nas.strategies.jobs import Jobs
+from nas.strategies.known import NICHE, Known
+from nas.strategies.options import Options
+from nas.strategies.search import promising, search_rung
+from search_spaces.genes import Genome
+
+
+class Finishes:
+    """Whose full training is next, and how long it is.
+
+    Attributes:
+        asked: full trainings queued so far.
+    """
+
+    def __init__(self, known: Known, jobs: Jobs, options: Options) -> None:
+        self.known, self.jobs, self.options = known, jobs, options
+        self.asked = 0
+
+    def push(self) -> bool:
+        """Queues the next full training; False when there is none left to do, or nothing to pay it with."""
+        plan = self.jobs.plan
+        if self.asked >= plan.finishes:
+            return False
+        found = self.found_ahead()
+        choices = self._ladder_near(self.known.target_size(), bracket=self.asked % 2 == 1)
+        every = self.options.ladder_every
+        ladders_turn = not found or (every > 0 and self.asked % every == 0)
+        chosen = next(iter([*choices, *found] if ladders_turn else [*found, *choices]), None)
+        if chosen is None:
+            return False
+        # Few networks fit a tight limit; then each of them gets more.
+        left = min(plan.finishes - self.asked, len(choices) + len(found))
+        least = plan.look + 10 * plan.step(chosen.graph)
+        unspent = plan.total - self.jobs.spent
+        if unspent < least:
+            return False  # too little is left for a training worth its name
+        left = max(1, min(left, int(unspent / least)))
+        self.asked += 1
+        self.jobs.push_finish(chosen, plan.steps_for(chosen.graph, unspent / left))
+        return True
+
+    def found_ahead(self) -> list[Candidate]:
+        """Found networks ahead of the ladder at equal training and not yet finished, the next to finish first.
+
+        Those expected within the aim come first, the smallest first; then the others, the most accurate first. What a
+        full training will leave of a network's drop is judged by the found networks finished so far.
+        """
+        if not self.options.promoted:
+            best = promising(self.known, search_rung(self.options), 2 * self.jobs.plan.finishes)
+            return [c for c in best if not self._taken(c)]
+        known = self.known
+        found = [(c, m) for c in known.candidates.values() if not c.is_ladder and (m := c.measured(known.top))]
+        finished = [(m, full) for c, m in found if (full := c.measured(known.finish))]
+        curves = [known.curve(axis) for axis in known.axes]
+
+        def leads(candidate: Candidate, drop: float) -> bool:
+            return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
+
+        ahead = [(c, m) for c, m in found if not self._taken(c) and leads(c, m.drop)]
+        expected = {c.genome: schedule.expected_finish(m, finished) for c, m in ahead}
+        turn = self.asked % len(known.resources)
+        within = sorted(
+            (c for c, _ in ahead if expected[c.genome] <= known.aim), key=lambda c: (c.resources[turn], c.genome.values)
+        )
+        beyond = [c for c, _ in ahead if expected[c.genome] > known.aim]
+        return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
+
+    def _ladder_near(self, target: float, *, bracket: bool) -> list[Candidate]:
+        """The ladder network at the target and those near it, smaller first, without those that are taken."""
+        known = self.known
+        near: dict[Genome, Candidate] = {}
+        for factor in (1.0, 1 / NICHE, NICHE, 1 / NICHE**2, NICHE**2, 1 / NICHE**3, NICHE**3):
+            if bracket and factor == 1.0 and not known.answers:
+                continue  # a first wave of two ladder networks brackets the answer
+            genome = ladder.at_size(known.space, known.measure, target * factor)
+            if known.measure(genome) == float("inf"):
+                continue
+            candidate = known.candidate(genome, is_ladder=True)
+            if not self._taken(candidate):
+                near[genome] = candidate
+        return list(near.values())
+
+    def _taken(self, candidate: Candidate) -> bool:
+        return self.jobs.finishing(candidate) or self.known.finish in candidate.evaluations

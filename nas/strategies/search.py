@@ -1,0 +1,142 @@
+"""The search between scouts and finishes: a proposer's genomes, moved to sizes worth trying and looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from nas.evaluation import Evaluation
+from nas.objectives import violation
+from nas.schedule import Curve, Measured
+from nas.strategies import ladder
+from nas.strategies.candidate import Candidate
+from nas.strategies.jobs import Jobs
+from nas.strategies.known import NICHE, Known
+from nas.strategies.options import Options
+from nas.strategies.proposers import FAILED, Proposer
+from search_spaces.genes import Genome
+
+BAND = 5
+"""Niches that the search covers, counted from the target upwards."""
+
+RANK_SHARE = 0.25
+"""Of the full ranks, in the network that begins the search with all its large layers as two."""
+
+
+class Search:
+    """Proposes around the target and knows what looks promising.
+
+    Args:
+        make_proposer: builds the searcher from the seeds it should try first.
+    """
+
+    def __init__(
+        self, known: Known, jobs: Jobs, options: Options, make_proposer: Callable[[list[Genome]], Proposer]
+    ) -> None:
+        self.known, self.space, self.jobs, self.options = known, known.space, jobs, options
+        self.rung = search_rung(options)
+        self.proposer = make_proposer(self._seeds() if options.seeded else [])
+        for candidate in known.scouts if options.seeded else []:
+            if found := candidate.evaluations.get(self.rung):
+                self.judge(candidate, found)
+
+    # -- where to look ------------------------------------------------------------------------------------------
+
+    def _seeds(self) -> list[Genome]:
+        """The ladder network nearest the target, one gene or all ranks changed, moved into the band.
+
+        With the fewest bits a weight, and so wider, first: pymoo seldom mutates a gene of two options.
+        """
+        centre = ladder.at_size(self.space, self.known.measure, self.known.target_size())
+        seeds = []
+        indices = self.space.encode(centre)
+        for k, gene in enumerate(self.space.genes):
+            if gene.kind in ("width", "rank", "bits"):  # the lowest rank says nothing of the others
+                continue
+            changed = indices.copy()
+            changed[k] = 0
+            seeds.append(self._into_band(self.space.decode(changed)))
+        if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
+            seeds.append(self._into_band(factored))
+        found = [genome for genome in dict.fromkeys([centre, *seeds]) if genome]
+        packed = [self._into_band(other) for genome in found if (other := self.space.packed(genome)) != genome]
+        return [genome for genome in dict.fromkeys([*packed, *found[1:]]) if genome]
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Sizes worth searching, within the limit: mostly above the target, which tends to be set too low at first."""
+        target = self.known.target_size()
+        return target / NICHE, min(target * NICHE**BAND, self.known.most or float("inf"))
+
+    def _into_band(self, genome: Genome) -> Genome | None:
+        """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
+        low, high = self.band
+        size = self.known.measure(genome)
+        if low <= size <= high:
+            return genome
+        small, large = 1 / 16, 16.0
+        for _ in range(14):
+            factor = (small * large) ** 0.5
+            candidate = self.space.scaled(genome, factor)
+            size = self.known.measure(candidate)
+            if low <= size <= high:
+                return candidate
+            small, large = (factor, large) if size < low else (small, factor)
+        return None
+
+    # -- asking and telling the proposer ------------------------------------------------------------------------
+
+    def propose(self) -> bool:
+        """Queues a new, feasible genome of the proposer's; False when it has none or it cannot be paid."""
+        for _ in range(50):
+            asked = self.proposer.propose()
+            if asked is None:
+                return False
+            genome = self._into_band(asked)
+            if genome is None:
+                worst = (FAILED,) * (len(self.known.resources) + 1)
+                self.proposer.tell(asked, worst, 1.0 + violation(self.known.price(asked), self.known.limits))
+                continue
+            if genome in self.known.candidates:
+                self.proposer.skip(asked)
+                continue
+            job = self.jobs.push(self.known.candidate(genome), self.rung)
+            if self.jobs.leaves_room(self.jobs.price_of(job)):
+                return True
+            self.jobs.queue.pop()
+            return False
+        return False
+
+    def judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
+        """Tells the proposer how a look, or a first training, came out."""
+        kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
+        self.proposer.tell(candidate.genome, (*candidate.resources, kl), 0.0)
+
+
+def search_rung(options: Options) -> int:
+    """The rung after which the proposer hears of a genome."""
+    return 1 if options.fitness == "rung" else 0
+
+
+def promising(known: Known, rung: int, most: int) -> list[Candidate]:
+    """The found networks furthest ahead of the ladder after the search's rung, a few from each size niche."""
+    looks = {c.genome: kl for c in known.candidates.values() if (kl := c.told(rung)) is not None}
+    scouts = [c for c in known.scouts if c.genome in looks]
+    found = [c for c in known.candidates.values() if not c.is_ladder and c.genome in looks]
+    if not scouts:
+        return found[:most]
+    curves = [Curve([Measured(c.resources[axis], looks[c.genome]) for c in scouts]) for axis in known.axes]
+    # How far ahead of the ladder at the same size: what is left when size is taken out.
+    gain = {
+        c.genome: max(curves[axis].at(c.resources[axis]) for axis in known.axes) / max(looks[c.genome], 1e-3)
+        for c in found
+    }
+    found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
+    taken: dict[int, int] = {}
+    chosen = []
+    for candidate in found:
+        niche = round(math.log(candidate.size, NICHE))
+        taken[niche] = taken.get(niche, 0) + 1
+        if taken[niche] <= max(2, most // BAND):
+            chosen.append(candidate)
+    return chosen[:most]
