@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 
-from nas import audit, baseline, finale, judge, maker, manifest
+from nas import audit, baseline, finale, judge, maker, manifest, proxy
 from nas.artefacts import RunFolder
 from nas.config import RunConfig
 from nas.evaluation import Evaluation
@@ -179,6 +179,7 @@ def _result(
             *found.notes,
             *baseline.doubts(original.accuracy, found.data.task, found.data.outputs),
             *maker.notes(found.device, None if picked is None else run.folder.models / picked.id),
+            *proxy.notes(run.ledger.entries),
             *notes,
         ),
         objectives=config.parsed_objectives,

@@ -183,10 +183,15 @@ class RealProblem:
             state = checkpoints.load(self.setup.folder.checkpoint(job.origin))
             return Distiller.resume(graph, state, views, self.setup.recipe, seed=job.seed)
         with phases("refit"):
-            weights = self._inherited(job.genome)
-            student = Student(graph, weights, ending=self.task.ending)
-            student.add_norm(self.reference.at(graph.input_shape).images)
+            student = self.student(job.genome)
         return Distiller(student, views, self.setup.recipe, seed=job.seed)
+
+    def student(self, genome: Genome) -> Student:
+        """The network with all that it begins its training with."""
+        graph = self.space.apply(genome)
+        student = Student(graph, self._inherited(genome), ending=self.task.ending)
+        student.add_norm(self.reference.at(graph.input_shape).images)
+        return student
 
     def _train(self, job: Job, distiller: Distiller, phases: Phases) -> dict[str, np.ndarray]:
         """The scored copy's weights, after a cool-down; the uncooled state is kept for the next rung."""

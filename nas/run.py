@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, manifest, material, study, timing
+from nas import atomic, baseline, finale, inputs, manifest, material, proxy, study, timing
 from nas.artefacts import RunFolder
 from nas.closing import FINALE_SHARE, Clock, Searched, close
 from nas.config import CONFIG_FILE, RunConfig
@@ -30,6 +30,8 @@ from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
 from nas.strategies.staged import Staged
 from nas.study import Event
+from nas.training.distill import Recipe
+from nas.tuning import Tuned
 from nas.workers import Serial, Workers
 from search_spaces.errors import RunFolderError
 from targets.cost import Cost, estimate
@@ -105,12 +107,13 @@ class _Run:
         views = self._view_count(session)
         arrays = material.gather(self.inputs, session, base, views=views, seed=self.config.seed, told=self.view.phase)
         self.clock.arithmetic += (time.time() - started) * self.config.workers
+        tuned = proxy.tuned(self.config, self.inputs, arrays, self.ledger, self._deadline(), told=self.view.phase)
         self.view.phase("timing training steps")
-        plan = self._plan()
+        plan = self._plan(tuned)
         prices = self.inputs.prices(self.config.runtime, self.folder.told)
         strategy = build_strategy(self.config, self.inputs, plan, prices.price)
         deadline = self._deadline()
-        setup = self._setup(plan, deadline)
+        setup = self._setup(plan, tuned.recipe, deadline)
         workers = self._workers(setup, arrays)
         loop_start = time.time()
         try:
@@ -145,14 +148,14 @@ class _Run:
         self.ledger.append("views", {"count": count})
         return count
 
-    def _plan(self) -> Plan:
-        """The run's first plan: from the ledger, from the step budget, or from timed steps."""
+    def _plan(self, tuned: Tuned) -> Plan:
+        """The run's first plan: from the ledger, from what tuning left of the step budget, or from timed steps."""
         for entry in self.ledger.entries:
             if entry["entry"] == "plan":
                 return plan_of(entry)
         budget = self.config.parsed_budget
         if budget.steps is not None:
-            plan = self.config.options.planned(step_plan(budget.steps, self.config.workers))
+            plan = self.config.options.planned(step_plan(budget.steps - tuned.steps, self.config.workers))
         else:
             prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed)
             left = max(1.0, self._deadline() - time.time() - (6.0 if self.cluster else 0.0))
@@ -170,17 +173,15 @@ class _Run:
         used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
         return self.clock.start + max(seconds * (1 - FINALE_SHARE) - 2.0 - used, 1.0)
 
-    def _setup(self, plan: Plan, deadline: float) -> Setup:
+    def _setup(self, plan: Plan, recipe: Recipe, deadline: float) -> Setup:
         found = self.inputs
-        from nas.training.distill import Recipe
-
         return Setup(
             found.space,
             found.device,
             self.config.runtime,
             found.limits,
             found.data.task,
-            Recipe(),
+            recipe,
             plan.rungs,
             RunFolder(self.folder.root.resolve()),
             None if deadline == float("inf") else deadline,

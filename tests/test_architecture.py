@@ -32,7 +32,7 @@ DOORS = {
     "matplotlib": {"nas/report/plots.py"},
     "moocore": {"nas/pareto.py"},
     "onnxruntime": {"nas/runtime.py"},
-    "optuna": {"nas/dashboard.py", "nas/strategies/bayes.py"},
+    "optuna": {"nas/dashboard.py", "nas/strategies/bayes.py", "nas/tuning.py"},
     "pandas": {"nas/report/tables.py"},
     "pymoo": {"nas/strategies/evolution.py"},
     "ray": {"nas/ray_pool.py"},

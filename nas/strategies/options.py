@@ -35,6 +35,7 @@ class Options:
         promoted: the best looks are trained through the rungs before any is finished; else the best looks are finished.
         ladder_every: of so many finishes one is the ladder's; 0 = only where nothing found is ahead.
         refitted: inherited weights are solved by least squares before any training.
+        tune_share: of the budget, what looking for a better recipe of distillation may cost (`nas.tuning`); 0 = none.
 
     Raises:
         InputError: a value is out of range.
@@ -48,6 +49,7 @@ class Options:
     promoted: bool = True
     ladder_every: int = 3
     refitted: bool = True
+    tune_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("proposer", STRATEGIES), ("fitness", get_args(Fitness))):
@@ -55,6 +57,8 @@ class Options:
                 raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.search_share > 0.5:
             raise InputError(f"search_share must be at most 0.5, got {self.search_share}: finishes keep the other half")
+        if not 0 <= self.tune_share <= 0.5:
+            raise InputError(f"tune_share must be from 0 to 0.5, got {self.tune_share}: the rest is for training")
         for name in ("scouts", "ladder_every"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
