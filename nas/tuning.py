@@ -82,7 +82,7 @@ class Tuned:
 
     @property
     def adopted(self) -> bool:
-        return self.found is not None and self.recipe == self.found
+        return bool(self.found_scores) and self.recipe == self.found
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -191,8 +191,12 @@ def is_better(found: tuple[Score, ...], default: tuple[Score, ...]) -> bool:
 
 def sentence(tuned: Tuned) -> str:
     """What a report should say of the recipe."""
-    if not tuned.found_scores:
+    if not tuned.trials:
         return "The recipe of distillation was to be tuned, but the budget was too small: the default was used."
+    if not tuned.found_scores:
+        return (
+            f"None of {tuned.trials} recipes of distillation was shown to be better than the default, which was used."
+        )
     ours, theirs = (
         float(np.mean([score.distance for score in scores])) for scores in (tuned.found_scores, tuned.default_scores)
     )

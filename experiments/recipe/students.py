@@ -22,9 +22,11 @@ from targets.pricing import Pricer
 
 FOLDER = Path("results/recipe")
 VIEWS = 4
-OWN = ("views", "cooldown", "averaged")
-"""Settings beside those of a `Recipe`: the views that are learned from (2), the share of steps with a falling rate, and
-the share of a picture's teacher that is the mean of the original's answers to all four views of it (0)."""
+OWN = ("views", "cooldown", "averaged", "clean")
+"""Settings beside those of a `Recipe`: the views that are learned from (2), the share of steps with a falling rate, the
+share of a picture's teacher that is the mean of the original's answers to all four views of it (0), and whether the
+steps with a falling rate see the pictures as they are only (0).
+"""
 
 Settings = dict[str, float]
 
