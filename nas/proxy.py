@@ -64,7 +64,7 @@ def tuned(
             steps = int(share * steps)
         found = tune(
             lambda recipe, seed: _Pupil(problem, genome, recipe, seed),
-            Recipe(), steps=steps, seed=config.seed, late=lambda: time.time() > until,
+            Recipe(), views=problem.views.count, steps=steps, seed=config.seed, late=lambda: time.time() > until,
         )  # fmt: skip
     finally:
         torch.set_num_threads(before)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from nas import wording
 from nas.training.distill import Recipe, TrainingDiverged
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ RANGES = {
     "alpha": (0.5, 1.0, False),
     "weight_decay": (5e-5, 5e-3, True),
 }
-"""From, to, and whether the logarithm is drawn evenly. The batch stays, since prices are for it."""
+"""From, to, and whether the logarithm is drawn evenly. The batch stays, since prices are for it.
+
+How strongly pictures are augmented is drawn as the number of views that are learned from.
+"""
 
 LOOKS = 3
 """At so many equal parts of a trial a copy is cooled, and half of the worst are halted there."""
@@ -102,6 +106,7 @@ class _Meter:
     """Counts the steps that pupils take."""
 
     begin: Begin
+    views: int
     steps: int = 0
 
     def trained(self, recipe: Recipe, seed: int, steps: int) -> Score:
@@ -120,7 +125,7 @@ class _Meter:
         """
         from optuna import TrialPruned
 
-        pupil = self.begin(asked(trial, default), seed)
+        pupil = self.begin(asked(trial, default, self.views), seed)
         falling, distance = round(each * FALLING), np.inf
         for look in range(LOOKS):
             self.steps += each + falling
@@ -135,12 +140,15 @@ class _Meter:
         return distance
 
 
-def tune(begin: Begin, default: Recipe, *, steps: int, seed: int, late: Callable[[], bool] = lambda: False) -> Tuned:
+def tune(
+    begin: Begin, default: Recipe, *, views: int, steps: int, seed: int, late: Callable[[], bool] = lambda: False
+) -> Tuned:
     """Looks for a better recipe.
 
     Args:
         begin: makes a network to train.
         default: what has to be beaten; tried first.
+        views: how many there are.
         steps: what all trainings may take together, about.
         seed: of the draws; trainings get seeds that follow from it.
         late: True once no other training should begin.
@@ -151,10 +159,10 @@ def tune(begin: Begin, default: Recipe, *, steps: int, seed: int, late: Callable
     if each < SHORTEST:
         return Tuned(default)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    meter = _Meter(begin)
+    meter = _Meter(begin, views)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=10)
     study = optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner(n_startup_trials=4))
-    study.enqueue_trial({name: getattr(default, name) for name in RANGES})
+    study.enqueue_trial({name: getattr(default, name) for name in RANGES} | {"views": default.views or views})
 
     def stop(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         if late() or meter.steps >= steps * TRIALS_SHARE:
@@ -164,7 +172,7 @@ def tune(begin: Begin, default: Recipe, *, steps: int, seed: int, late: Callable
     study.optimize(lambda trial: meter.tried(trial, default, seed, each), callbacks=[stop])
     if late() or not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
         return Tuned(default, trials=len(study.trials), steps=meter.steps)
-    found = asked(study.best_trial, default)
+    found = asked(study.best_trial, default, views)
     long = max(each, int((steps - meter.steps) / 2 / REPEATS))
     scores: dict[Recipe, list[Score]] = {default: [], found: []}
     for recipe in scores if found != default else ():
@@ -177,10 +185,11 @@ def tune(begin: Begin, default: Recipe, *, steps: int, seed: int, late: Callable
     return Tuned(recipe, found, len(study.trials), meter.steps, theirs, ours)
 
 
-def asked(trial: optuna.Trial | optuna.trial.FrozenTrial, default: Recipe) -> Recipe:
+def asked(trial: optuna.Trial | optuna.trial.FrozenTrial, default: Recipe, views: int) -> Recipe:
     """The recipe that a trial stands for."""
     drawn = {name: trial.suggest_float(name, low, high, log=log) for name, (low, high, log) in RANGES.items()}
-    return replace(default, **drawn)
+    count = trial.suggest_int("views", 1, views)
+    return replace(default, **drawn, views=0 if count == views else count)
 
 
 def is_better(found: tuple[Score, ...], default: tuple[Score, ...]) -> bool:
@@ -193,14 +202,13 @@ def sentence(tuned: Tuned) -> str:
     """What a report should say of the recipe."""
     if not tuned.trials:
         return "The recipe of distillation was to be tuned, but the budget was too small: the default was used."
-    if not tuned.found_scores:
-        return (
-            f"None of {tuned.trials} recipes of distillation was shown to be better than the default, which was used."
-        )
+    if tuned.found is None or not tuned.found_scores:
+        return f"None of {tuned.trials} recipes of distillation proved better than the default, which was used."
     ours, theirs = (
         float(np.mean([score.distance for score in scores])) for scores in (tuned.found_scores, tuned.default_scores)
     )
     drawn = ", ".join(f"{name} {getattr(tuned.found, name):.3g}" for name in RANGES)
+    drawn += f", {wording.numbered(tuned.found.views, 'view') if tuned.found.views else 'all views'}"
     told = (
         f"The best of {tuned.trials} recipes of distillation ({drawn}) came within {ours:.4f} of the original's "
         f"answers on search_val, the default within {theirs:.4f} ({REPEATS} repeats each)"

@@ -50,6 +50,7 @@ class Views:
             raise ValueError(f"images, logits and targets must agree in views and pictures, got {shapes}")
         self.images, self.logits, self.targets, self.task = images, logits, targets, task
         self.count, self.size = logits.shape[:2]
+        self._kept = len(images) == len(logits)
         self.shape: Shape = images.shape[2:]
         self._preset, self._seed = preset, seed
         self._divisor = 255.0 if images.dtype == np.uint8 else 1.0
@@ -64,6 +65,12 @@ class Views:
         """
         found = copy(self)
         found.shape = shape
+        return found
+
+    def first(self, count: int) -> Views:
+        """Only the first so many of the views; 0 = all."""
+        found = copy(self)
+        found.count = min(count or self.count, self.count)
         return found
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
@@ -86,7 +93,7 @@ class Views:
         """The pictures at their full size."""
         from nas.training import kernels  # it takes a second to load, and only training needs it
 
-        if len(self.images) == self.count:
+        if self._kept:
             kernels.gather(self._images, rows, self._divisor, planes)
             return
         made = self._made(rows).reshape(len(rows), -1)

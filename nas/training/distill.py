@@ -42,6 +42,7 @@ class Recipe:
         warmup_steps: over which the rate rises linearly from lr / warmup_steps.
         clip: largest Euclidean norm of a step's gradient; a refitted network of 27 layers begins with norms of 20 to
             200 and without a bound forgets in its first steps what the refit gave it.
+        views: how many of the views are learned from, view 0 first, which is the pictures as they are; 0 = all.
     """
 
     lr: float = 0.05
@@ -52,6 +53,7 @@ class Recipe:
     weight_decay: float = 5e-4
     warmup_steps: int = 30
     clip: float = 2.0
+    views: int = 0
 
 
 class Distiller:
@@ -65,10 +67,11 @@ class Distiller:
     """
 
     def __init__(self, student: Student, views: Views, recipe: Recipe, *, seed: int, step: int = 0) -> None:
-        self.student, self.views, self.recipe, self.seed, self.step = student, views, recipe, seed, step
+        self.student, self.views, self.recipe = student, views.first(recipe.views), recipe
+        self.seed, self.step = seed, step
         self.batch = min(recipe.batch, views.size)
         self._pass: passes.Pass | None = None
-        self._epoch = lru_cache(maxsize=1)(views.order)  # asked for by every `run`, however short
+        self._epoch = lru_cache(maxsize=1)(self.views.order)  # asked for by every `run`, however short
         self._flatten()
 
     @classmethod

@@ -59,7 +59,7 @@ def away(recipe: Recipe, seed: int) -> float:
 
 def test_a_better_recipe_is_found_and_used() -> None:
     toy = Toy(away)
-    found = tune(toy, DEFAULT, steps=STEPS, seed=0)
+    found = tune(toy, DEFAULT, views=2, steps=STEPS, seed=0)
     assert toy.begun[0] == DEFAULT
     assert found.adopted
     assert away(found.recipe, 0) < away(DEFAULT, 0) / 2
@@ -67,18 +67,24 @@ def test_a_better_recipe_is_found_and_used() -> None:
     assert "it was used" in sentence(found)
 
 
+def test_fewer_views_are_found_where_they_are_better() -> None:
+    found = tune(Toy(lambda recipe, seed: abs(recipe.views - 1.0) + 1e-3 * seed), DEFAULT, views=4, steps=STEPS, seed=0)
+    assert found.recipe.views == 1
+    assert "1 view)" in sentence(found)
+
+
 def test_noise_is_not_taken_for_a_gain() -> None:
     def noise(recipe: Recipe, seed: int) -> float:
         return float(np.random.default_rng([seed, int(1e6 * recipe.lr)]).uniform())
 
-    found = tune(Toy(noise), DEFAULT, steps=STEPS, seed=0)
+    found = tune(Toy(noise), DEFAULT, views=2, steps=STEPS, seed=0)
     assert found.found != DEFAULT
     assert found.recipe == DEFAULT
     assert "not used" in sentence(found)
 
 
 def test_where_the_default_is_the_best_it_is_not_repeated() -> None:
-    found = tune(Toy(lambda recipe, seed: float(recipe != DEFAULT)), DEFAULT, steps=STEPS, seed=0)
+    found = tune(Toy(lambda recipe, seed: float(recipe != DEFAULT)), DEFAULT, views=2, steps=STEPS, seed=0)
     assert found.recipe == DEFAULT
     assert not found.found_scores
     assert "proved better" in sentence(found)
@@ -86,18 +92,20 @@ def test_where_the_default_is_the_best_it_is_not_repeated() -> None:
 
 def test_steps_are_counted_and_kept_to() -> None:
     toy = Toy(away)
-    found = tune(toy, DEFAULT, steps=STEPS, seed=0)
+    found = tune(toy, DEFAULT, views=2, steps=STEPS, seed=0)
     assert found.steps == toy.steps
     assert 0.9 * STEPS < toy.steps < 1.1 * STEPS
 
 
 def test_the_same_seed_finds_the_same() -> None:
-    assert tune(Toy(away), DEFAULT, steps=STEPS, seed=3) == tune(Toy(away), DEFAULT, steps=STEPS, seed=3)
+    assert tune(Toy(away), DEFAULT, views=2, steps=STEPS, seed=3) == tune(
+        Toy(away), DEFAULT, views=2, steps=STEPS, seed=3
+    )
 
 
 def test_a_small_budget_trains_nothing() -> None:
     toy = Toy(away)
-    found = tune(toy, DEFAULT, steps=1000, seed=0)
+    found = tune(toy, DEFAULT, views=2, steps=1000, seed=0)
     assert found == Tuned(DEFAULT)
     assert not toy.begun
     assert "too small" in sentence(found)
@@ -105,7 +113,7 @@ def test_a_small_budget_trains_nothing() -> None:
 
 def test_the_clock_ends_it_with_the_default() -> None:
     toy = Toy(away)
-    found = tune(toy, DEFAULT, steps=STEPS, seed=0, late=lambda: len(toy.begun) >= 3)
+    found = tune(toy, DEFAULT, views=2, steps=STEPS, seed=0, late=lambda: len(toy.begun) >= 3)
     assert found.recipe == DEFAULT
     assert len(toy.begun) == 3
 
@@ -116,7 +124,7 @@ def test_a_recipe_that_diverges_is_only_a_bad_one() -> None:
             raise TrainingDiverged("training must keep finite numbers")
         return away(recipe, seed)
 
-    assert tune(Toy(distance), DEFAULT, steps=STEPS, seed=0).recipe.lr <= 0.1
+    assert tune(Toy(distance), DEFAULT, views=2, steps=STEPS, seed=0).recipe.lr <= 0.1
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ def test_better_is_more_than_noise(found: list[tuple[float, float]], better: boo
 
 
 def test_a_result_goes_to_json_and_back() -> None:
-    for found in (tune(Toy(away), DEFAULT, steps=STEPS, seed=0), Tuned(DEFAULT)):
+    for found in (tune(Toy(away), DEFAULT, views=2, steps=STEPS, seed=0), Tuned(DEFAULT)):
         assert Tuned.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 

@@ -33,6 +33,13 @@ def test_an_epoch_shows_each_picture_once_and_k_epochs_each_view_once() -> None:
     assert not np.array_equal(epochs[0], found.order(8, 0))
 
 
+def test_of_the_first_view_alone_every_epoch_shows_the_pictures_as_they_are() -> None:
+    found = small().first(1)
+    for epoch in range(2):
+        assert sorted(found.order(7, epoch)) == list(range(20))
+    assert small().first(0).count == small().first(9).count == 3
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -> None:
     made = small()
