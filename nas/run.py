@@ -39,8 +39,15 @@ from targets.cost import Cost, estimate
 if TYPE_CHECKING:
     from torch import nn
 
-VIEWS_SHARE = 0.07
-"""Share of a budget in seconds that the original's logits on augmented views may cost."""
+VIEWS_SHARE = 0.03
+"""Share of a budget in seconds that the original's logits on augmented views may cost.
+
+Few views, since for tens of epochs the pictures as they are teach more than augmented ones (`experiments/recipe`):
+ten minutes of the quickstart buy one view, which is the pictures themselves, an hour about five.
+"""
+
+EPOCHS_A_VIEW = 30
+"""Under a budget in steps there is a view for so many epochs of a tenth of them, about what a finish gets."""
 
 MOST_VIEWS = 8
 
@@ -137,7 +144,9 @@ class _Run:
         if self.inputs.augment == "none":
             count = 1
         elif budget.seconds is None:
-            count = 2
+            assert budget.steps is not None
+            epochs = budget.steps / 10 * Recipe().batch / len(self.inputs.data.x_train)
+            count = int(np.clip(epochs / EPOCHS_A_VIEW, 1, MOST_VIEWS))
         else:
             x = self.inputs.data.x_train[:1000]
             session.logits(x)
