@@ -43,7 +43,7 @@ VIEWS_SHARE = 0.03
 """Share of a budget in seconds that the original's logits on augmented views may cost.
 
 Few views, since for tens of epochs the pictures as they are teach more than augmented ones (`experiments/recipe`):
-ten minutes of the quickstart buy one view, which is the pictures themselves, an hour about five.
+ten minutes of the quickstart buy one view, which is the pictures themselves, an hour about six (18 seconds each).
 """
 
 EPOCHS_A_VIEW = 30
