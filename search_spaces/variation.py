@@ -77,7 +77,8 @@ def mutated_values(
 ) -> list[int]:
     """A copy with one to three of the genes at `places` changed, each to another option.
 
-    Widths mostly move to near options: the distance in options is geometric with mean 3.
+    Widths and ranks mostly move to near options: the distance in options is geometric with mean 3. A layer that is one
+    may come to any rank.
     """
     changed = list(values)
     free = [place for place in places if len(genes[place].options) > 1]
@@ -91,13 +92,12 @@ def mutated_values(
 
 
 def _other(gene: Gene, value: int, *, rng: np.random.Generator) -> int:
-    if gene.kind == "width":
-        here = gene.options.index(nearest(gene.options, value))
-        there = here + int(rng.geometric(1 / 3)) * (1 if rng.random() < 0.5 else -1)
-        option = gene.options[min(max(there, 0), len(gene.options) - 1)]
-        if option != value:
-            return option
     others = [option for option in gene.options if option != value]
+    if gene.kind == "width" or (gene.kind == "rank" and value != gene.original):
+        below = sum(option < value for option in others)
+        up = below == 0 or (below < len(others) and rng.random() < 0.5)
+        distance = int(rng.geometric(1 / 3))
+        return others[min(below + distance - 1, len(others) - 1) if up else max(below - distance, 0)]
     return others[int(rng.integers(len(others)))]
 
 
