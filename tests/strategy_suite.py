@@ -14,6 +14,7 @@ from nas.evaluation import Evaluation, Job
 from nas.objectives import Limits, violation
 from nas.plan import Plan
 from nas.strategies.bayes import TpeProposer
+from nas.strategies.build import screened
 from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
 from nas.strategies.options import Options
 from nas.strategies.proposers import Proposer, RandomProposer
@@ -77,9 +78,11 @@ def build(
     """A strategy at its very beginning."""
     make = {
         "nsga2": _evolution, "nsga2-generational": _generational, "random": _random, "ladder": None,
-        "tpe": partial(_tpe, objectives=len(resources) + 1),
+        "tpe": partial(_tpe, objectives=len(resources) + 1), "screened": _evolution,
     }[name]  # fmt: skip
     proposer = None if make is None else partial(make, seed=seed)
+    if proposer is not None and name == "screened":
+        proposer = screened(proposer, toy_space(), price, resources)
     return Staged(
         toy_space(), price, limits, options.planned(plan),
         aim=AIM, seed=seed, resources=resources, options=options, make_proposer=proposer,

@@ -12,6 +12,7 @@ from nas.plan import Plan
 from nas.strategies.options import Proposing
 from nas.strategies.proposers import Proposer, RandomProposer
 from nas.strategies.staged import Staged
+from nas.strategies.surrogate import Screened
 from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 from targets.cost import Cost
@@ -26,6 +27,8 @@ def build_strategy(config: RunConfig, inputs: Inputs, plan: Plan, price: Callabl
     aim = schedule.aim_for(limit, len(inputs.data.y_final))
     options, names = config.options, resources(config.parsed_objectives)
     make = proposers(options.proposer, inputs.space, objectives=len(names) + 1, seed=config.seed)
+    if make is not None and options.screened:
+        make = screened(make, inputs.space, price, names)
     return Staged(
         inputs.space, price, inputs.limits, plan,
         aim=aim, seed=config.seed, resources=names, options=options, make_proposer=make,
@@ -48,3 +51,13 @@ def proposers(
 
     made = GenerationalProposer if name == "nsga2-generational" else EvolutionProposer
     return lambda seeds: made(space, seeds=seeds, seed=seed)
+
+
+def screened(
+    make: Callable[[list[Genome]], Proposer],
+    space: SearchSpace,
+    price: Callable[[Genome], Cost],
+    resources: tuple[str, ...],
+) -> Callable[[list[Genome]], Proposer]:
+    """The same with what it proposes after its seeds screened."""
+    return lambda seeds: Screened(make(seeds), space, price, unscreened=len(seeds), resources=resources)

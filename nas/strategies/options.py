@@ -36,6 +36,7 @@ class Options:
         ladder_every: of so many finishes one is the ladder's; 0 = only where nothing found is ahead.
         refitted: inherited weights are solved by least squares before any training.
         tune_share: of the budget, what looking for a better recipe of distillation may cost (`nas.tuning`); 0 = none.
+        screened: of eight proposals only the one with the best guess of its look is tried (`experiments/surrogate`).
 
     Raises:
         InputError: a value is out of range.
@@ -50,6 +51,7 @@ class Options:
     ladder_every: int = 3
     refitted: bool = True
     tune_share: float = 0.0
+    screened: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (("proposer", STRATEGIES), ("fitness", get_args(Fitness))):

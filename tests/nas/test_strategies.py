@@ -28,7 +28,7 @@ from targets.cost import Cost
 from tests import strategy_suite as suite
 from tests.strategy_suite import LIMITS, PLAN, build, drive, price, toy_space
 
-every = pytest.mark.parametrize("name", STRATEGIES)
+every = pytest.mark.parametrize("name", [*STRATEGIES, "screened"])
 some_workers = pytest.mark.parametrize("workers", [1, 3])
 
 
@@ -289,7 +289,7 @@ def test_without_its_share_the_search_leaves_everything_to_the_ladder() -> None:
     assert strategy.spent > 0.85 * PLAN.total
 
 
-@pytest.mark.parametrize("name", ["nsga2", "nsga2-generational", "tpe", "random", "ladder"])
+@every
 @pytest.mark.parametrize("resources", [("ram_bytes",), ("latency_ms", "size_bytes", "macs")])
 def test_other_objectives_make_whole_runs_too(name: str, resources: tuple[str, ...]) -> None:
     limits = replace(LIMITS, ram_bytes=8000)
