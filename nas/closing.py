@@ -6,10 +6,12 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from nas import audit, baseline, finale, judge, maker, manifest, proxy
 from nas.artefacts import RunFolder
 from nas.config import RunConfig
-from nas.evaluation import Evaluation
+from nas.evaluation import Evaluation, Job
 from nas.inputs import Inputs
 from nas.judge import Judge
 from nas.ledger import Ledger
@@ -65,38 +67,73 @@ class Searched:
     original: Cost
     search_seconds: float
 
+    @property
+    def resource(self) -> str:
+        """The first of the objectives that is no drop."""
+        return resources(self.config.parsed_objectives)[0]
+
     def hypervolume(self, found: list[tuple[Cost, float]]) -> float:
         """Of costs with their drops, in the run's objectives."""
         return finale.hypervolume(found, self.inputs.limits, self.original, self.config.parsed_objectives)
 
 
-def close(run: Searched) -> Front:
-    """Scores, judges, verifies and reports; the run's folder is then complete."""
+@dataclass(frozen=True)
+class Scored:
+    """What final_val says of a search's exported files.
+
+    Attributes:
+        evaluations: of the search; trainings with other seeds are none of it.
+        ladder: the genomes of uniform width.
+        final: who judges on final_val.
+        points: the scored networks, the front marked.
+        answered: by point id, what its file answered.
+        jobs: by point id, the last job of its training.
+        chosen: one of the points.
+    """
+
+    evaluations: list[Evaluation]
+    ladder: set[Genome]
+    final: Judge
+    points: list[Point]
+    answered: dict[str, np.ndarray]
+    jobs: dict[str, Job]
+    chosen: Point | None
+
+
+def score(run: Searched) -> Scored:
+    """Scores the exported files on final_val, marks the front and chooses."""
     run.view.phase("scoring the exported files on images the search never saw")
+    found, strategy, names = run.inputs, run.strategy, run.config.parsed_objectives
+    started = time.time()
+    evaluations = [e for e in run.ledger.evaluations if not e.job.repeat]
+    ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
+    finish_rung = len(strategy.plan.rungs) + 1
+    candidates = finale.contenders(evaluations, finish_rung, names)
+    final = Judge(found.data.task, found.data.x_final, found.data.y_final, run.base.logits["final_val"])
+    points, answered = finale.score(
+        candidates, found.space, final, found.limits, run.folder, ladder, finale.trained_steps(evaluations),
+        threads=os.cpu_count() or 1, until=_scoring_deadline(run), finish_rung=finish_rung,
+    )  # fmt: skip
+    points = finale.mark_front(points, names)
+    jobs = {e.job.genome.key: e.job for e in candidates}
+    run.clock.arithmetic += (time.time() - started) * run.config.workers
+    return Scored(evaluations, ladder, final, points, answered, jobs, judge.choose(points, run.resource))
+
+
+def close(run: Searched, scored: Scored) -> Front:
+    """Scores on the test images, verifies and reports; the run's folder is then complete."""
     config, found, strategy, base = run.config, run.inputs, run.strategy, run.base
     data, limits = found.data, found.limits
     started = time.time()
     threads = os.cpu_count() or 1
-    evaluations = run.ledger.evaluations
-    ladder = {c.genome for c in strategy.candidates.values() if c.is_ladder}
-    names = config.parsed_objectives
-    candidates = finale.contenders(evaluations, len(strategy.plan.rungs) + 1, names)
-    final = Judge(data.task, data.x_final, data.y_final, base.logits["final_val"])
-    steps = finale.trained_steps(evaluations)
+    points, chosen, jobs, final = scored.points, scored.chosen, scored.jobs, scored.final
     top = len(strategy.plan.rungs)
-    points, answered = finale.score(
-        candidates, found.space, final, limits, run.folder, ladder, steps, threads=threads,
-        until=_scoring_deadline(run), finish_rung=top + 1,
-    )  # fmt: skip
-    points = finale.mark_front(points, names)
-    chosen = judge.choose(points, resources(names)[0])
     doubts = audit.audit(
-        points, answered, final, finale.archive(evaluations, ladder), finish_rung=top + 1,
-        volume=run.hypervolume, limits=limits, resource=resources(names)[0], seed=config.seed,
+        points, scored.answered, final, finale.archive(scored.evaluations, scored.ladder), finish_rung=top + 1,
+        volume=run.hypervolume, limits=limits, resource=run.resource, seed=config.seed,
     )  # fmt: skip
-    jobs = {e.job.genome.key: e.job for e in candidates}
     # The chosen one is usually on the front; a proven model may be beaten there by one that is only likely.
-    shown = [p for p in points if p.on_front or p is chosen or jobs[p.id].rung > top]
+    shown = [p for p in points if p.on_front or (chosen and p.id == chosen.id) or jobs[p.id].rung > top]
     run.view.phase("scoring the front on the test images, once")
     test = Judge(data.task, data.x_test, data.y_test, run.session.logits(data.x_test))
     reference = finale.affordable(shown, len(data.x_test))
@@ -109,7 +146,7 @@ def close(run: Searched) -> Front:
         notes.append(finale.BUILTIN_NOTE)
     original = baseline.original(found, base, {"final_val": final, "test": test}, run.original)
     run.clock.arithmetic += (time.time() - started) * config.workers
-    result = _result(run, shown, chosen, original, evaluations, ladder, notes)
+    result = _result(run, shown, scored, original, notes)
     result = replace(result, audit=doubts)
     run.view.phase("writing the report")
     page.write_run(result, run.folder.root)
@@ -127,14 +164,12 @@ def _scoring_deadline(run: Searched) -> float | None:
 def _result(
     run: Searched,
     points: list[Point],
-    chosen: Point | None,
+    scored: Scored,
     original: Original,
-    evaluations: list[Evaluation],
-    ladder: set[Genome],
     notes: list[str],
 ) -> RunResult:
-    config, found = run.config, run.inputs
-    train, quantize, other = finale.phase_seconds(evaluations)
+    config, found, chosen = run.config, run.inputs, scored.chosen
+    train, quantize, other = finale.phase_seconds(run.ledger.evaluations)
     wall = run.clock.elapsed
     arithmetic = train + quantize + other + run.clock.arithmetic
     capacity = wall * config.workers
@@ -159,10 +194,10 @@ def _result(
         limits=found.limits,
         points=tuple(points),
         chosen=picked.id if picked else None,
-        archive=finale.archive(evaluations, ladder),
+        archive=finale.archive(scored.evaluations, scored.ladder),
         bill=lines,
         hypervolume=run.hypervolume([(p.cost, p.val_drop) for p in points if p.within_limits]),
-        binding=finale.binding_sentence(picked, points, found.limits, evaluations),
+        binding=finale.binding_sentence(picked, points, found.limits, scored.evaluations),
         seconds={
             "total": wall,
             "search": run.search_seconds,

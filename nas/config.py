@@ -67,6 +67,8 @@ class RunConfig:
         address: a Ray cluster's address, "auto" for the one running here, "" = this machine.
         strategy: one of `nas.strategies.options.STRATEGIES`, or a TOML file of its options.
         seed: not negative; the same seed and step plan give the same front.
+        final_seeds: trainings of the chosen network and its neighbors on the front, from 1; beyond the first they take
+            part of the budget (`nas.repeats`).
         out: the run folder.
         resume: go on with the ledger in `out`.
 
@@ -100,6 +102,7 @@ class RunConfig:
     address: str = ""
     strategy: str = "nsga2"
     seed: int = 0
+    final_seeds: int = 1
     out: str = "results/quickstart"
     resume: bool = False
 
@@ -118,6 +121,8 @@ class RunConfig:
             raise InputError(f"augment must be one of {', '.join(PRESETS)}, got {self.augment!r}")
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, got {self.workers}")
+        if self.final_seeds < 1:
+            raise InputError(f"final_seeds must be at least 1, got {self.final_seeds}")
         if self.seed < 0:
             raise InputError(f"seed must not be negative, got {self.seed}")
         if self.model is None and self.data is not None:

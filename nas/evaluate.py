@@ -212,13 +212,13 @@ class RealProblem:
         soon, late = (max(2, round(steps * FINISH_COOLDOWN)) for steps in (job.steps - kept, job.steps))
         first = job.steps - kept - soon
         with phases("train"):
-            in_time = self._run(distiller, first, soon + kept)
+            in_time = self._run(job, distiller, first, soon + kept)
         if self._gains_as_int8(graph, distiller, in_time, phases):
             with phases("train"):
                 return distiller.cooled(soon), kept
         with phases("train"):
             if in_time:
-                self._run(distiller, job.steps - late - first, late)
+                self._run(job, distiller, job.steps - late - first, late)
             return distiller.cooled(late), 0
 
     def _gains_as_int8(self, graph: Graph, distiller: Distiller, in_time: bool, phases: Phases) -> bool:
@@ -226,13 +226,16 @@ class RealProblem:
             return True
         return in_time and self._rounding_loss(graph, distiller.student.folded(), phases) >= WORTHWHILE
 
-    def _run(self, distiller: Distiller, steps: int, after: int) -> bool:
-        """Trains; False if the clock ended it, so that `after` more steps still end before the cut-off."""
+    def _run(self, job: Job, distiller: Distiller, steps: int, after: int) -> bool:
+        """Trains; False if the clock ended it, so that `after` more steps still end before the cut-off.
+
+        A training with another seed is never cut short: it would say nothing of the one it repeats.
+        """
         start = time.time()
         for done in range(0, steps, CHUNK):
             chunk = min(CHUNK, steps - done)
             distiller.run(chunk)
-            if self._late(start, done + chunk, after):
+            if not job.repeat and self._late(start, done + chunk, after):
                 return False
         return True
 

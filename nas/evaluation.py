@@ -19,7 +19,7 @@ from targets.cost import Cost
 
 Status = Literal["ok", "infeasible", "failed"]
 
-_START = re.compile(r"refit|(parent|checkpoint):[0-9a-f]{12}")
+_START = re.compile(r"refit|(parent|checkpoint):[0-9a-f]{12}|seed:[1-9][0-9]*")
 
 
 def _digest(*parts: Any) -> bytes:
@@ -32,9 +32,20 @@ def job_id(genome: Genome, rung: int, start: str) -> str:
     return _digest(genome.to_json(), rung, start).hex()[:12]
 
 
-def job_seed(run_seed: int, genome: Genome, rung: int) -> int:
-    """A seed in [0, 2**32) that follows from what is asked for, never from when: arrival order changes no result."""
-    return int.from_bytes(_digest(run_seed, genome.to_json(), rung)[:4], "big")
+def job_seed(run_seed: int, genome: Genome, rung: int, repeat: int = 0) -> int:
+    """A seed in [0, 2**32) that follows from what is asked for, never from when: arrival order changes no result.
+
+    Args:
+        repeat: 0, or which of the other seeds a network is trained again with.
+    """
+    asked = (run_seed, genome.to_json(), rung, *([repeat] if repeat else []))
+    return int.from_bytes(_digest(*asked)[:4], "big")
+
+
+def _repeat(start: str) -> int:
+    """The k of `seed:<k>`, else 0."""
+    kind, _, number = start.partition(":")
+    return int(number) if kind == "seed" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +57,9 @@ class Job:
         genome: which network.
         rung: 0 is refit without training; higher rungs train longer.
         steps: training steps this job pays for, a cool-down included; 0 on rung 0.
-        start: `refit`, `parent:<id>` (the weights of another genome's job) or `checkpoint:<id>` (its own earlier rung).
-        seed: `job_seed(run seed, genome, rung)`.
+        start: `refit`, `parent:<id>` (the weights of another genome's job), `checkpoint:<id>` (its own earlier rung) or
+            `seed:<k>` (the refit again, with the k-th other seed: `nas.repeats`).
+        seed: `job_seed(run seed, genome, rung, k)`, k as in `seed:<k>`, else 0.
 
     Raises:
         ValueError: a field breaks its rule.
@@ -64,19 +76,26 @@ class Job:
         if self.rung < 0 or self.steps < 0:
             raise ValueError(f"rung and steps must be >= 0, got rung={self.rung}, steps={self.steps}")
         if not _START.fullmatch(self.start):
-            raise ValueError(f"start must be refit, parent:<job id> or checkpoint:<job id>, got {self.start!r}")
+            law = "refit, parent:<job id>, checkpoint:<job id> or seed:<number from 1>"
+            raise ValueError(f"start must be {law}, got {self.start!r}")
         if self.id != job_id(self.genome, self.rung, self.start):
             raise ValueError(f"id {self.id!r} is not that of this genome, rung and start; use Job.make")
 
     @staticmethod
     def make(genome: Genome, rung: int, steps: int, start: str = "refit", *, run_seed: int) -> Job:
         """A job with the identity and the seed that follow from what it asks for."""
-        return Job(job_id(genome, rung, start), genome, rung, steps, start, job_seed(run_seed, genome, rung))
+        seed = job_seed(run_seed, genome, rung, _repeat(start))
+        return Job(job_id(genome, rung, start), genome, rung, steps, start, seed)
 
     @property
     def origin(self) -> str | None:
         """The id of the job whose weights this one starts from; None after a refit."""
-        return self.start.partition(":")[2] or None
+        return None if self.repeat else self.start.partition(":")[2] or None
+
+    @property
+    def repeat(self) -> int:
+        """Which of the other seeds the network is trained again with; 0 in the search."""
+        return _repeat(self.start)
 
     def to_json(self) -> dict[str, Any]:
         return {

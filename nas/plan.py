@@ -30,6 +30,7 @@ class Plan:
         scouts: ladder networks measured first.
         search_share: of `total`, what the search between scouts and finishes may cost.
         finishes: full trainings at the end, a multiple of `workers`.
+        reserved: kept out of `total` for trainings with other seeds after the search (`nas.repeats`).
     """
 
     unit: Literal["seconds", "steps"]
@@ -42,6 +43,7 @@ class Plan:
     scouts: int = 6
     search_share: float = 0.15
     finishes: int = 4
+    reserved: float = 0.0
 
     def step(self, graph: Graph) -> float:
         """Price of one training step."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,7 @@ class Point:
         within_limits: within every limit that was set, the drop's point estimate included.
         is_ladder: a uniform-width copy of the original, the control.
         knee: on the front, where it bends most (`pareto.knee`).
+        seed_drops: `val_drop`, then that of each training with another seed (`nas.repeats`); empty where there is none.
     """
 
     id: str
@@ -90,6 +92,17 @@ class Point:
     within_limits: bool
     is_ladder: bool = False
     knee: bool = False
+    seed_drops: tuple[float, ...] = ()
+
+    @property
+    def seeds_mean(self) -> float | None:
+        """Mean drop over the seeds; None without other seeds."""
+        return statistics.fmean(self.seed_drops) if self.seed_drops else None
+
+    @property
+    def seeds_sd(self) -> float | None:
+        """Standard deviation of the drop over the seeds (n - 1); None without other seeds."""
+        return statistics.stdev(self.seed_drops) if self.seed_drops else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas import atomic, baseline, finale, inputs, manifest, material, proxy, study, timing
+from nas import atomic, baseline, finale, inputs, manifest, material, proxy, repeats, study, timing
 from nas.artefacts import RunFolder
-from nas.closing import FINALE_SHARE, Clock, Searched, close
+from nas.closing import FINALE_SHARE, Clock, Searched, close, score
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
 from nas.data.scratch import Scratch
@@ -119,19 +119,21 @@ class _Run:
         plan = self._plan(tuned)
         prices = self.inputs.prices(self.config.runtime, self.folder.told)
         strategy = build_strategy(self.config, self.inputs, plan, prices.price)
-        deadline = self._deadline()
-        setup = self._setup(plan, tuned.recipe, deadline)
-        workers = self._workers(setup, arrays)
+        end = self._deadline()
+        # Under a budget in seconds the reserve is in worker seconds; one in steps has no deadline to bring forward.
+        deadline = max(end - plan.reserved / self.config.workers, self.clock.start + 1.0)
+        workers = self._workers(self._setup(plan, tuned.recipe, deadline), arrays)
         loop_start = time.time()
         try:
             self._search(strategy, workers, deadline)
+            found = Searched(
+                self.config, self.inputs, self.folder, self.ledger, self.view, self.clock, strategy, base, session,
+                self._original, time.time() - loop_start,
+            )  # fmt: skip
+            scored = repeats.train(found, score(found), workers, until=end)
         finally:
             workers.close()
-        found = Searched(
-            self.config, self.inputs, self.folder, self.ledger, self.view, self.clock, strategy, base, session,
-            self._original, time.time() - loop_start,
-        )  # fmt: skip
-        return close(found)
+        return close(found, scored)
 
     # -- before the loop ----------------------------------------------------------------------------------------
 
@@ -164,13 +166,13 @@ class _Run:
                 return plan_of(entry)
         budget = self.config.parsed_budget
         if budget.steps is not None:
-            plan = self.config.options.planned(step_plan(budget.steps - tuned.steps, self.config.workers))
+            made = step_plan(budget.steps - tuned.steps, self.config.workers)
         else:
             prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed)
             left = max(1.0, self._deadline() - time.time() - (6.0 if self.cluster else 0.0))
             worker_seconds = left * self.config.workers * 0.97
             made = seconds_plan(worker_seconds, self.config.workers, look, prices, shortest=shortest)
-            plan = self.config.options.planned(made)
+        plan = repeats.reserving(self.config.options.planned(made), self.config.final_seeds)
         self.ledger.append("plan", plan.to_json())
         return plan
 
@@ -217,7 +219,10 @@ class _Run:
                 strategy.replan(plan_of(entry))
             first = False
 
-        lost = study.replay(strategy, self.ledger.entries, on_plan=on_plan)
+        entries = repeats.searched(self.ledger.entries)
+        lost = study.replay(strategy, entries, on_plan=on_plan)
+        if len(entries) < len(self.ledger.entries):
+            return  # the search had ended
         pacer = Pacer(strategy, deadline, record)
 
         def on_event(event: Event) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -66,6 +67,13 @@ def number(value: float | None, digits: int = 2) -> str:
 def points(drop: float | None) -> str:
     """`1.62 points`."""
     return UNKNOWN if drop is None else f"{number(drop)} points"
+
+
+def spread(values: Sequence[float]) -> str:
+    """`1.21 ± 0.08 of 3`: mean, standard deviation (n - 1) and number; a dash for none."""
+    if not values:
+        return UNKNOWN
+    return f"{number(statistics.fmean(values))} ± {number(statistics.stdev(values))} of {len(values)}"
 
 
 def percent(accuracy: float | None) -> str:

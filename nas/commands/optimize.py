@@ -106,6 +106,13 @@ def optimize(
     seed: Annotated[
         int | None, typer.Option(help="Same seed and step plan, same front. Default 0.", rich_help_panel=SEARCH)
     ] = None,
+    final_seeds: Annotated[
+        int | None,
+        typer.Option(
+            help="Train the chosen model and its neighbors with so many seeds, for mean and deviation. Default 1.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(help="Training processes; more than one run on Ray. Default: all cores.", rich_help_panel=RUN),
@@ -134,7 +141,7 @@ def optimize(
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
         "objectives": objectives, "target": target, "runtime": runtime, "compiler_level": compiler_level,
         "space": space, "budget": budget, "workers": workers, "address": address, "strategy": strategy, "seed": seed,
-        "out": out, "resume": resume or None,
+        "final_seeds": final_seeds, "out": out, "resume": resume or None,
     }  # fmt: skip
     resolved = resolve(flags, config)
     # torch and pymoo take seconds to import; --help and bad flags need neither.

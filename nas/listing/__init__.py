@@ -79,14 +79,17 @@ def closing_text(result: RunResult, folder: Path) -> str:
     points = result.front or sorted(result.points, key=lambda p: violation(p.cost, result.limits, p.val_drop))[:3]
     costs = sections.shown(result)
     named = [wording.MEANING[name] for name in costs]
-    rows: list[tuple[str, ...]] = [("model", *named, "val drop", "95 % bound", "verdict", "test drop")]
+    rows: list[tuple[str, ...]] = [
+        ("model", *named, "val drop", "95 % bound", *sections.seeds_head(result), "verdict", "test drop")
+    ]
     for p in points:
         star, knee = "* " if p.id == result.chosen else "  ", " (knee)" if p.knee else ""
         over = " (over)" if result.breaks_on_test(p) else ""
         rows.append(
             (
                 f"{star}{p.id}{knee}", *[wording.quantity(name, getattr(p.cost, name)) for name in costs],
-                wording.number(p.val_drop), wording.number(p.val_drop_upper95), p.verdict,
+                wording.number(p.val_drop), wording.number(p.val_drop_upper95),
+                *[wording.spread(p.seed_drops) for _ in sections.seeds_head(result)], p.verdict,
                 wording.number(p.test_drop) + over,
             )
         )  # fmt: skip

@@ -71,7 +71,7 @@ def limits(result: RunResult) -> str:
 
 def front(result: RunResult) -> str:
     """The front as a table, smallest first; without one, the finished networks nearest to the limits."""
-    scores = [f"val {result.metric}", "val drop", "95 % bound", "verdict", "test drop"]
+    scores = [f"val {result.metric}", "val drop", "95 % bound", *seeds_head(result), "verdict", "test drop"]
     heads = ["model", "input", *[wording.MEANING[name] for name in shown(result)], *scores]
     if result.front:
         rows = [([*_figures(result, p), _files(p)], p.id == result.chosen) for p in result.front]
@@ -92,6 +92,11 @@ def front(result: RunResult) -> str:
 def shown(result: RunResult) -> list[str]:
     """What a table says of each model beside its drop: size, RAM and latency always, and what else was minimised."""
     return list(dict.fromkeys(("size_bytes", "ram_bytes", "latency_ms", *resources(result.objectives))))
+
+
+def seeds_head(result: RunResult) -> list[str]:
+    """The head of the column on trainings with other seeds, if there were any."""
+    return ["over seeds"] if any(p.seed_drops for p in result.points) else []
 
 
 def run(result: RunResult) -> str:
@@ -151,7 +156,8 @@ def _figures(result: RunResult, p: Point) -> list[str]:
         f"<code>{escape(p.id)}</code>{kind}", "x".join(map(str, p.input_shape)),
         *[wording.quantity(name, getattr(p.cost, name)) for name in shown(result)],
         wording.percent(p.val_accuracy), wording.number(p.val_drop), wording.number(p.val_drop_upper95),
-        badge(p.verdict), wording.number(p.test_drop) + over,
+        *[wording.spread(p.seed_drops) for _ in seeds_head(result)], badge(p.verdict),
+        wording.number(p.test_drop) + over,
     ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from targets.cost import CallBill, Cost
 FRONT_COLUMNS = (
     "id", "size_bytes", "weights_bytes", "flash_bytes", "ram_bytes", "runtime", "macs", "latency_ms",
     "energy_uj", "params", "val_accuracy", "val_drop", "val_drop_upper95", "verdict", "test_accuracy", "test_drop",
-    "onnx", "tflite", "input_shape", "knee", "layers_of_4_bits",
+    "onnx", "tflite", "input_shape", "knee", "layers_of_4_bits", "seeds", "val_drop_mean", "val_drop_sd",
 )  # fmt: skip
 ARCHIVE_COLUMNS = (
     "id", "stage", "rung", "steps", "split", "size_bytes", "flash_bytes", "ram_bytes", "macs", "latency_ms",
@@ -130,4 +130,6 @@ def _front_row(point: Point) -> dict[str, Any]:
     values = {**dataclasses.asdict(point), **dataclasses.asdict(point.cost)}
     values["input_shape"] = "x".join(map(str, point.input_shape))
     values["layers_of_4_bits"] = sum(value == 4 for name, value in point.values.items() if name.startswith("bits:"))
+    drops = point.seed_drops
+    values |= {"seeds": max(1, len(drops)), "val_drop_mean": point.seeds_mean, "val_drop_sd": point.seeds_sd}
     return {column: values[column] for column in FRONT_COLUMNS}

@@ -16,6 +16,8 @@ def trust(result: RunResult) -> str:
     lines = [_looks(audit), _gain(audit)]
     if (point := result.chosen_point) is not None and audit.optimism is not None:
         lines.append(_choice(audit, audit.optimism, point, result.limits.drop))
+    if point is not None and point.seed_drops:
+        lines.append(_seeds(point, result.limits.drop))
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     note = "All on final_val, intervals by resampling its rows. Another seed of the run would differ by more than that."
     return f"<h2>How far to trust the search</h2>\n<ul>{items}</ul>\n<p class='muted'>{note}</p>"
@@ -45,6 +47,18 @@ def _gain(audit: Audit) -> str:
     if low <= 0 <= high:
         return f"{told} The interval includes 0: this run does not show that its search beat the ladder."
     return f"{told} The ladder lost." if low > 0 else f"{told} The ladder won."
+
+
+def _seeds(point: Point, limit: float | None) -> str:
+    """What the chosen network's training owes to its seed."""
+    told = (
+        f"Trained with {len(point.seed_drops)} seeds, the chosen network loses {wording.number(point.seeds_mean)} ± "
+        f"{wording.number(point.seeds_sd)} points (mean and standard deviation)"
+    )
+    if limit is not None:
+        kept = sum(drop <= limit for drop in point.seed_drops)
+        told += f", {kept} of them within the limit of {wording.number(limit)}"
+    return f"{told}. The file is that of the search's own training, which its bound is of: the best was not picked."
 
 
 def _choice(audit: Audit, optimism: float, point: Point, limit: float | None) -> str:

@@ -50,6 +50,14 @@ def test_origin_is_the_job_whose_weights_are_taken(job: Job) -> None:
     assert (job.origin, child.origin) == (None, job.id)
 
 
+def test_a_repeat_is_another_job_with_another_seed_that_starts_from_the_refit() -> None:
+    own, first, second = (Job.make(GENOME, 3, 100, start, run_seed=7) for start in ("refit", "seed:1", "seed:2"))
+    assert len({own.id, first.id, second.id}) == len({own.seed, first.seed, second.seed}) == 3
+    assert [job.repeat for job in (own, first, second)] == [0, 1, 2]
+    assert first.origin is second.origin is None
+    assert Job.from_json(second.to_json()) == second
+
+
 @pytest.mark.parametrize(
     ("change", "law"),
     [
@@ -57,6 +65,7 @@ def test_origin_is_the_job_whose_weights_are_taken(job: Job) -> None:
         ({"steps": -5}, "rung and steps must be >= 0"),
         ({"start": "scratch"}, "start must be"),
         ({"start": "parent:me"}, "start must be"),
+        ({"start": "seed:0"}, "start must be"),
         ({"id": "0" * 12}, "is not that of this genome"),
         ({"rung": 2}, "is not that of this genome"),
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import wording
+from nas import listing, wording
 from nas.config import RunConfig
 from nas.objectives import Limits
 from nas.report import page, plots, tables
@@ -28,7 +28,7 @@ from tests.toys import chain
 FRONT_HEADER = (
     "id,size_bytes,weights_bytes,flash_bytes,ram_bytes,runtime,macs,latency_ms,energy_uj,params,"
     "val_accuracy,val_drop,val_drop_upper95,verdict,test_accuracy,test_drop,onnx,tflite,input_shape,knee,"
-    "layers_of_4_bits"
+    "layers_of_4_bits,seeds,val_drop_mean,val_drop_sd"
 )
 
 
@@ -290,6 +290,26 @@ def test_the_knee_is_in_the_table_and_ringed(result: RunResult, tmp_path: Path) 
     labels = [text.get_text() for text in plots.pareto_figure(found).axes[0].get_legend().get_texts()]
     assert "knee of the front" in labels
     assert "(knee)" in Page(page.page(found)).text
+
+
+def test_drops_over_seeds_stand_beside_the_bound(tmp_path: Path) -> None:
+    """Of 1.21, 1.51 and 2.11 the mean is 1.61 and the variance (0.16 + 0.01 + 0.25) / 2."""
+    points = tuple(
+        dataclasses.replace(p, seed_drops=(1.21, 1.51, 2.11)) if p.id == "0a9be3f7d1" else p
+        for p in synthetic_result().points
+    )
+    result = synthetic_result(points=points)
+    text = page.write_run(result, tmp_path).read_text()
+    assert "<th>over seeds</th>" in text
+    assert "1.61 ± 0.46 of 3" in text
+    assert "loses 1.61 ± 0.46 points (mean and standard deviation), 2 of them within the limit" in text
+    rows = {row["id"]: row for row in read_csv(tmp_path / "front.csv")}
+    assert rows["0a9be3f7d1"]["seeds"] == "3"
+    assert float(rows["0a9be3f7d1"]["val_drop_mean"]) == pytest.approx(1.61)
+    assert float(rows["0a9be3f7d1"]["val_drop_sd"]) == pytest.approx(0.21**0.5, rel=1e-4)
+    assert (rows["5d31c8e9b0"]["seeds"], rows["5d31c8e9b0"]["val_drop_mean"]) == ("1", "")
+    assert "1.61 ± 0.46 of 3" in listing.closing_text(result, tmp_path)
+    assert load_result(tmp_path) == result
 
 
 def test_the_report_says_how_far_to_trust_the_search(result: RunResult) -> None:
