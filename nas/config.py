@@ -38,8 +38,10 @@ from targets.program import LEVELS, RUNTIMES, Runtime
 
 CONFIG_FILE = "config.toml"
 
+DEVICES = ("cpu", "cuda", "auto")
+
 # Where and by how many hands a run is done; everything else defines what is found.
-_CIRCUMSTANCES = frozenset({"workers", "address", "out", "resume"})
+_CIRCUMSTANCES = frozenset({"workers", "address", "device", "out", "resume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class RunConfig:
         budget: training time, "10m", or "2000steps".
         workers: processes that train, at least 1.
         address: a Ray cluster's address, "auto" for the one running here, "" = this machine.
+        device: what students are trained on, one of `DEVICES`; whether there is a GPU is seen when the run starts.
         strategy: one of `nas.strategies.options.STRATEGIES`, or a TOML file of its options.
         seed: not negative; the same seed and step plan give the same front.
         final_seeds: trainings of the chosen network and its neighbors on the front, from 1; beyond the first they take
@@ -100,6 +103,7 @@ class RunConfig:
     budget: str = "10m"
     workers: int = 1
     address: str = ""
+    device: str = "cpu"
     strategy: str = "nsga2"
     seed: int = 0
     final_seeds: int = 1
@@ -121,6 +125,8 @@ class RunConfig:
             raise InputError(f"augment must be one of {', '.join(PRESETS)}, got {self.augment!r}")
         if self.workers < 1:
             raise InputError(f"workers must be at least 1, got {self.workers}")
+        if self.device not in DEVICES:
+            raise InputError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
         if self.final_seeds < 1:
             raise InputError(f"final_seeds must be at least 1, got {self.final_seeds}")
         if self.seed < 0:
@@ -177,7 +183,7 @@ class RunConfig:
         return load_task(self.task, self.metric)
 
     @property
-    def device(self) -> Device:
+    def board(self) -> Device:
         """The target, compiled for as asked.
 
         Raises:

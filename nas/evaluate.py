@@ -30,6 +30,7 @@ from nas.students.candidate import Student
 from nas.students.inherit import importance, inherit
 from nas.students.refit import Reference, refit
 from nas.tasks import Task
+from nas.training.accelerator import Accelerator
 from nas.training.distill import Distiller, Recipe
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
@@ -69,6 +70,7 @@ class Setup:
         cutoff: `time.time()` at which a finish must begin to cool down whatever its plan says; None without a clock.
         augment, seed: how the views were made that are too large to be kept.
         refitted: inherited weights are solved by least squares; else they are cut out of the original's and no more.
+        train_on: what the workers' `Accelerator` is made of; None = students are trained on the processor.
     """
 
     space: SearchSpace
@@ -83,6 +85,7 @@ class Setup:
     augment: Preset = "none"
     seed: int = 0
     refitted: bool = True
+    train_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class RealProblem:
         self.space, self.task = setup.space, setup.task
         images, logits, targets = arrays["view_images"], arrays["view_logits"], arrays["y_train"]
         self.views = Views(images, logits, targets, setup.task, preset=setup.augment, seed=setup.seed)
+        self.on = None if setup.train_on is None else Accelerator(setup.train_on)
         self.search_logits = arrays["search_logits"]
         self.judge = Judge(setup.task, arrays["x_search"], arrays["y_search"], self.search_logits)
         self.weights: Weights = {
@@ -181,10 +185,10 @@ class RealProblem:
         views = self.views.at(graph.input_shape)
         if job.origin is not None:
             state = checkpoints.load(self.setup.folder.checkpoint(job.origin))
-            return Distiller.resume(graph, state, views, self.setup.recipe, seed=job.seed)
+            return Distiller.resume(graph, state, views, self.setup.recipe, seed=job.seed, on=self.on)
         with phases("refit"):
             student = self.student(job.genome)
-        return Distiller(student, views, self.setup.recipe, seed=job.seed)
+        return Distiller(student, views, self.setup.recipe, seed=job.seed, on=self.on)
 
     def student(self, genome: Genome) -> Student:
         """The network with all that it begins its training with."""
@@ -277,7 +281,8 @@ class RealProblem:
         if left:
             with phases("train"):
                 views = self.views.at(graph.input_shape)
-                refined = Refiner(graph, program, grid, views, self.setup.recipe, seed=job.seed).refine(left)
+                trained = Refiner(graph, program, grid, views, self.setup.recipe, seed=job.seed, on=self.on)
+                refined = trained.refine(left)
             other = self._measured(graph, program, refined, phases)
             note = f"{left} steps as int8 gained {other.accuracy - best.accuracy:+.2f} points on search_val"
             best = max(best, other, key=lambda scored: scored.accuracy)

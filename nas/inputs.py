@@ -141,7 +141,7 @@ def read(
         InputError: something cannot be used; the message is one line.
         NothingFits: not even the smallest network of the space meets the limits.
     """
-    device = config.device
+    device = config.board
     declaration = load_declaration(config.space)
     limits = for_space(config.limits, device, config.runtime, declaration)
     check_objectives(config.parsed_objectives, device, bits=declaration.bits)

@@ -34,13 +34,20 @@ def write(folder: RunFolder, inputs: Inputs, result: RunResult) -> None:
     atomic.write_text(folder.root / MANIFEST_FILE, json.dumps(content, indent=1) + "\n")
 
 
-def write_environment(folder: RunFolder) -> None:
-    """Versions and machine of this run."""
+def write_environment(folder: RunFolder, trained_on: str) -> None:
+    """Versions and machine of this run.
+
+    Args:
+        trained_on: the device that students are trained on, by its name.
+    """
     found: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    machine = {"python": platform.python_version(), "system": platform.platform(), "processor": platform.machine()}
+    machine = {
+        "python": platform.python_version(), "system": platform.platform(), "processor": platform.machine(),
+        "trained_on": trained_on,
+    }  # fmt: skip
     atomic.write_text(folder.root / "environment.json", json.dumps(machine | {"packages": found}, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -10,12 +11,20 @@ from nas.baseline import Baseline
 from nas.data.augment import augment
 from nas.data.views import KEPT_BYTES
 from nas.inputs import Inputs
-from nas.runtime import BATCH, Session
+from nas.runtime import BATCH
+
+
+class Original(Protocol):
+    """Who answers the views: a session of onnxruntime, or a network of torch on a GPU."""
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """`N x values` of samples as they lie in a data set."""
+        ...
 
 
 def gather(
     inputs: Inputs,
-    session: Session,
+    original: Original,
     base: Baseline,
     *,
     views: int,
@@ -25,7 +34,7 @@ def gather(
     """The arrays of `nas.evaluate.RealProblem`; of large views only view 0, from which the others are made again.
 
     Args:
-        session: the original.
+        original: answers the views.
         base: its answers on the validation splits.
         views: how many augmented views of the training images are made and answered.
         seed: of the augmentation.
@@ -41,7 +50,7 @@ def gather(
         for first in range(0, len(data.x_train), BATCH):
             rows = np.arange(first, min(first + BATCH, len(data.x_train)))
             x = augment(data.x_train[rows], seed=seed, view=k, preset=inputs.augment, index=rows)
-            answers.append(session.logits(x))
+            answers.append(original.logits(x))
             if keep:
                 images[k, rows] = x
         logits.append(np.concatenate(answers))

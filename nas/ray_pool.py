@@ -1,7 +1,7 @@
 """Workers side by side, on this machine or on a cluster. The only importer of ray, and lazily: it takes a second.
 
-Each worker is an actor with one CPU, which builds the problem once. The arrays go into Ray's store once; the actors of
-one machine share that memory. Arrays that lie in a file of the run folder are opened there by each of them.
+Each worker is an actor with one CPU, and a share of a GPU where students are trained on those, which builds the problem
+once. The arrays go into Ray's store once; the actors of one machine share that memory. Arrays that lie in a file of the run folder are opened there by each of them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class RayPool:
             raise
         self._build = build
         self._arrays = self._ray.put(portable(arrays or {}))
-        self._hand = self._ray.remote(num_cpus=1, max_restarts=0)(_Hand)
+        share = gpu_share(self._cluster.gpus, count)
+        self._hand = self._ray.remote(num_cpus=1, num_gpus=share, max_restarts=0)(_Hand)
         self._actors = [self._hire(worker) for worker in range(count)]
         self._running: dict[Any, _Task] = {}
 
@@ -164,11 +165,16 @@ class Cluster:
     Args:
         count: workers it must have room for.
         address: of a running cluster, "auto" for the one on this machine; None or "" starts Ray here.
+        gpus: of this machine, for its workers; 0 = the workers need none. A cluster's are counted when it answers.
+
+    Attributes:
+        gpus: that workers share, once it is `ready`.
     """
 
-    def __init__(self, count: int, address: str | None = None) -> None:
+    def __init__(self, count: int, address: str | None = None, *, gpus: int = 0) -> None:
         self._count = count
         self._address = address
+        self.gpus = gpus
         self._ray: Any = None
         self._error: Exception | None = None
         self._up, self._down = threading.Event(), threading.Event()
@@ -212,6 +218,8 @@ class Cluster:
             self._ray = ray
             if not theirs:
                 self._connect()
+            if self.gpus:
+                self._count_gpus()
         except Exception as error:
             self._error = error
         self._up.set()
@@ -222,7 +230,7 @@ class Cluster:
     def _connect(self) -> None:
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
         if not self._address:  # "local" keeps Ray from joining a cluster that happens to be there
-            self._ray.init(address="local", num_cpus=self._count, **quiet)
+            self._ray.init(address="local", num_cpus=self._count, num_gpus=self.gpus, **quiet)
             return
         _knock(self._address)
         self._ray.init(address=self._address, runtime_env={"env_vars": ONE_THREAD}, **quiet)
@@ -230,6 +238,23 @@ class Cluster:
         if room < self._count:
             law = f"{self._count} workers need as many CPUs, the Ray cluster at {self._address!r} has {room}"
             raise InputError(f"{law}; ask for fewer workers or add nodes")
+
+    def _count_gpus(self) -> None:
+        self.gpus = int(self._ray.cluster_resources().get("GPU", 0))
+        if not self.gpus:
+            law = "workers that train on a GPU need one, the Ray cluster has none"
+            raise InputError(f"{law}; add nodes that have one, or use --device cpu")
+
+
+def gpu_share(gpus: int, workers: int) -> float:
+    """The share of a GPU that each worker is given: as large as leaves room for all, since none is split over two.
+
+    Ray counts in ten-thousandths.
+    """
+    if gpus == 0:
+        return 0.0
+    neighbors = -(-workers // gpus)  # on the fullest GPU
+    return 10_000 // neighbors / 10_000
 
 
 def _knock(address: str) -> None:

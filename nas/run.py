@@ -20,16 +20,18 @@ from nas.data.scratch import Scratch
 from nas.evaluate import Setup, builder
 from nas.inputs import Inputs
 from nas.ledger import LEDGER_FILE, Entry, Ledger
+from nas.material import Original
 from nas.pacing import Pacer
 from nas.plan import Plan, seconds_plan, step_plan
 from nas.progress import Progress, Snapshot
 from nas.ray_pool import Cluster, RayPool
 from nas.result import Front
-from nas.runtime import Session
 from nas.strategies.build import build_strategy
 from nas.strategies.candidate import Candidate
 from nas.strategies.staged import Staged
 from nas.study import Event
+from nas.training import accelerator
+from nas.training.accelerator import Accelerator
 from nas.training.distill import Recipe
 from nas.tuning import Tuned
 from nas.workers import Serial, Workers
@@ -72,6 +74,7 @@ def optimize(
         Interrupted: Ctrl-C; the ledger is kept.
     """
     clock = Clock()
+    train_on = accelerator.find(config.device)
     path = config.folder / LEDGER_FILE
     if config.resume and not path.exists():
         raise RunFolderError(f"there is no run to go on with in {config.folder}; leave --resume out to start one")
@@ -85,10 +88,12 @@ def optimize(
             scratch.sweep()
             found.keep()
             atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
-            manifest.write_environment(folder)
-            cluster = Cluster(config.workers, config.address) if config.workers > 1 or config.address else None
+            manifest.write_environment(folder, accelerator.title(train_on))
+            cluster = None
+            if config.workers > 1 or config.address:
+                cluster = Cluster(config.workers, config.address, gpus=accelerator.gpus() if train_on else 0)
             try:
-                return _Run(config, found, folder, ledger, view, clock, cluster).go()
+                return _Run(config, found, folder, ledger, view, clock, cluster, train_on).go()
             finally:
                 if cluster is not None:
                     cluster.close()
@@ -105,14 +110,18 @@ class _Run:
     view: Progress
     clock: Clock
     cluster: Cluster | None
+    train_on: str | None
 
     def go(self) -> Front:
         self.view.phase("measuring the original")
         started = time.time()
         session = self.inputs.session(threads=os.cpu_count() or 1)
         base = baseline.measure(session, self.inputs.data, seed=self.config.seed)
-        views = self._view_count(session)
-        arrays = material.gather(self.inputs, session, base, views=views, seed=self.config.seed, told=self.view.phase)
+        original: Original = session
+        if self._on is not None:
+            original = self._on.original(self.inputs.graph, self.inputs.weights, self.inputs.data.task)
+        views = self._view_count(original)
+        arrays = material.gather(self.inputs, original, base, views=views, seed=self.config.seed, told=self.view.phase)
         self.clock.arithmetic += (time.time() - started) * self.config.workers
         tuned = proxy.tuned(self.config, self.inputs, arrays, self.ledger, self._deadline(), told=self.view.phase)
         self.view.phase("timing training steps")
@@ -135,9 +144,14 @@ class _Run:
             workers.close()
         return close(found, scored)
 
+    @cached_property
+    def _on(self) -> Accelerator | None:
+        """This process's device, for the original's answers and for timing."""
+        return None if self.train_on is None else Accelerator(self.train_on)
+
     # -- before the loop ----------------------------------------------------------------------------------------
 
-    def _view_count(self, session: Session) -> int:
+    def _view_count(self, original: Original) -> int:
         """How many augmented views the budget pays for; written to the ledger, since it decides the result."""
         for entry in self.ledger.entries:
             if entry["entry"] == "views":
@@ -151,9 +165,9 @@ class _Run:
             count = int(np.clip(epochs / EPOCHS_A_VIEW, 1, MOST_VIEWS))
         else:
             x = self.inputs.data.x_train[:1000]
-            session.logits(x)
+            original.logits(x)
             started = time.time()
-            session.logits(augment(x, seed=self.config.seed, view=1, preset=self.inputs.augment))
+            original.logits(augment(x, seed=self.config.seed, view=1, preset=self.inputs.augment))
             per_view = (time.time() - started) * len(self.inputs.data.x_train) / len(x)
             count = int(np.clip(budget.seconds * VIEWS_SHARE / max(per_view, 1e-6), 1, MOST_VIEWS))
         self.ledger.append("views", {"count": count})
@@ -168,7 +182,7 @@ class _Run:
         if budget.steps is not None:
             made = step_plan(budget.steps - tuned.steps, self.config.workers)
         else:
-            prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed)
+            prices, look, shortest = timing.measure(self.inputs, seed=self.config.seed, on=self._on)
             left = max(1.0, self._deadline() - time.time() - (6.0 if self.cluster else 0.0))
             worker_seconds = left * self.config.workers * 0.97
             made = seconds_plan(worker_seconds, self.config.workers, look, prices, shortest=shortest)
@@ -199,6 +213,7 @@ class _Run:
             found.augment,
             self.config.seed,
             self.config.options.refitted,
+            self.train_on,
         )
 
     def _workers(self, setup: Setup, arrays: dict[str, np.ndarray]) -> Workers:

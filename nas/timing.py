@@ -12,6 +12,7 @@ from nas.inputs import Inputs
 from nas.plan import fit_prices
 from nas.strategies import ladder
 from nas.students.candidate import Student
+from nas.training.accelerator import Accelerator
 from nas.training.distill import Distiller, Recipe
 from search_spaces.genes import Genome
 from search_spaces.graph import Graph, Weights
@@ -26,8 +27,12 @@ LOOKS_IN_STEPS = 25.0
 """A look (inherit, refit, calibrate, write, score) in training steps of a mid-sized candidate; corrected by pacing."""
 
 
-def measure(inputs: Inputs, *, seed: int) -> tuple[tuple[float, float], float, float]:
-    """`((per_op, per_mac), look, step)` in seconds on one thread; `step` is that of the mid-sized network."""
+def measure(inputs: Inputs, *, seed: int, on: Accelerator | None = None) -> tuple[tuple[float, float], float, float]:
+    """`((per_op, per_mac), look, step)` in seconds on one thread; `step` is that of the mid-sized network.
+
+    Args:
+        on: what trains; None is the processor.
+    """
     space, device = inputs.space, inputs.device
 
     def size(genome: Genome) -> float:
@@ -43,16 +48,16 @@ def measure(inputs: Inputs, *, seed: int) -> tuple[tuple[float, float], float, f
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = [step_seconds(graph, views.at(graph.input_shape), seed=seed) for graph in graphs]
+        seconds = [step_seconds(graph, views.at(graph.input_shape), seed=seed, on=on) for graph in graphs]
     finally:
         torch.set_num_threads(before)
     return fit_prices(graphs, seconds), LOOKS_IN_STEPS * seconds[1], seconds[1]
 
 
-def step_seconds(graph: Graph, views: Views, *, seed: int) -> float:
+def step_seconds(graph: Graph, views: Views, *, seed: int, on: Accelerator | None = None) -> float:
     """Median seconds of one training step of a fresh network."""
     student = Student(graph, fresh_weights(graph, seed=seed), norm=True, ending=views.task.ending)
-    distiller = Distiller(student, views, Recipe(), seed=seed)
+    distiller = Distiller(student, views, Recipe(), seed=seed, on=on)
     distiller.run(WARM_UP)
     taken = []
     for _ in range(STEPS):

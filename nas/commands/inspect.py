@@ -53,7 +53,7 @@ def space_command(
     from nas.listing.space import list_space
     from search_spaces.declare import load_declaration
 
-    device = config.device
+    device = config.board
     graph = listing.original(model, config.parsed_input_shape)
     limits = for_space(config.limits, device, config.runtime, load_declaration(config.space))
     found = list_space(graph, config.space, device, config.runtime, limits)
@@ -87,7 +87,7 @@ def cost_command(
 
     if all_targets and (extra := f"--target {target}" if target else "--exported" if exported else ""):
         raise InputError(f"--all-targets is every device the engine brings, priced by it; leave {extra} out")
-    devices = listing.all_devices(config.compiler_level) if all_targets else [config.device]
+    devices = listing.all_devices(config.compiler_level) if all_targets else [config.board]
     graph, weights = listing.original_network(model, config.parsed_input_shape)
     if as_json and all_targets:
         print_json(cost.matrix_record(graph, devices, config.runtime))

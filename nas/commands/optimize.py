@@ -120,6 +120,10 @@ def optimize(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster; auto is the one running here.", rich_help_panel=RUN)
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Trains on cpu, cuda, or auto: a GPU if there is one. Default cpu.", rich_help_panel=RUN),
+    ] = None,
     out: Annotated[
         str | None, typer.Option(help="The run's folder. Default results/MODEL.", rich_help_panel=RUN)
     ] = None,
@@ -140,8 +144,8 @@ def optimize(
         "task": task, "metric": metric, "augment": augment, "max_size": max_size, "max_drop": max_drop,
         "max_ram": max_ram, "max_flash": max_flash, "max_latency": max_latency, "max_energy": max_energy,
         "objectives": objectives, "target": target, "runtime": runtime, "compiler_level": compiler_level,
-        "space": space, "budget": budget, "workers": workers, "address": address, "strategy": strategy, "seed": seed,
-        "final_seeds": final_seeds, "out": out, "resume": resume or None,
+        "space": space, "budget": budget, "workers": workers, "address": address, "device": device,
+        "strategy": strategy, "seed": seed, "final_seeds": final_seeds, "out": out, "resume": resume or None,
     }  # fmt: skip
     resolved = resolve(flags, config)
     # torch and pymoo take seconds to import; --help and bad flags need neither.

@@ -6,6 +6,7 @@ are kept. The views themselves are kept as long as they are small, and else made
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,10 @@ class Views:
         targets: of the `N` pictures, as the task has them.
         task: what is learned by.
         preset, seed: how views beyond those in `images` are made.
+
+    Attributes:
+        shape: what a network takes; `at` changes it.
+        divisor: of the values of pictures, when they are fed.
     """
 
     def __init__(
@@ -53,10 +58,19 @@ class Views:
         self._kept = len(images) == len(logits)
         self.shape: Shape = images.shape[2:]
         self._preset, self._seed = preset, seed
-        self._divisor = 255.0 if images.dtype == np.uint8 else 1.0
+        self.divisor = 255.0 if images.dtype == np.uint8 else 1.0
         as_fed = images if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
         self._images = np.ascontiguousarray(as_fed).reshape(len(images) * self.size, -1)
         self._loss = task.loss(np.ascontiguousarray(logits, np.float32).reshape(-1, logits.shape[-1]), targets)
+
+    @property
+    def table(self) -> np.ndarray | None:
+        """Where a row number finds its picture, `(K N) x values`, not yet divided; None if pictures are made anew."""
+        return self._images if self._kept and self.shape == self.images.shape[2:] else None
+
+    @property
+    def _kept(self) -> bool:
+        return len(self.images) == self.count
 
     def at(self, shape: Shape) -> Views:
         """The same views for a network that takes images of this shape; the logits stay those of the full size.
@@ -94,10 +108,10 @@ class Views:
         from nas.training import kernels  # it takes a second to load, and only training needs it
 
         if self._kept:
-            kernels.gather(self._images, rows, self._divisor, planes)
+            kernels.gather(self._images, rows, self.divisor, planes)
             return
         made = self._made(rows).reshape(len(rows), -1)
-        kernels.gather(made, np.arange(len(rows)), self._divisor, planes)
+        kernels.gather(made, np.arange(len(rows)), self.divisor, planes)
 
     def _made(self, rows: np.ndarray) -> np.ndarray:
         """The pictures of some row numbers, made from view 0."""
@@ -113,7 +127,7 @@ class Views:
     def loss_gradient(
         self,
         rows: np.ndarray,
-        planes: np.ndarray,
+        images: Callable[[], np.ndarray],
         logits: np.ndarray,
         temperature: float,
         alpha: float,
@@ -122,6 +136,6 @@ class Views:
         """Writes the gradient of the task's mean loss to a student's logits of some rows; both `values x len(rows)`.
 
         Args:
-            planes: the `pictures` of these rows.
+            images: gives the `pictures` of these rows, if the loss is about them.
         """
-        self._loss.gradient(logits, rows, planes, temperature, alpha, into)
+        self._loss.gradient(logits, rows, images, temperature, alpha, into)

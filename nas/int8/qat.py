@@ -15,11 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nas.data.views import Views
 from nas.int8.quantize import BIAS_LIMIT, WEIGHT_LIMIT, Grid, Quantized
 from nas.students.candidate import Student
 from nas.students.rounding import Rounding
+from nas.training import accelerator
+from nas.training.accelerator import Accelerator
 from nas.training.distill import Distiller, Recipe
 from search_spaces.graph import Graph
 from targets.program import Program
@@ -41,26 +44,36 @@ class Refiner(Distiller):
     """
 
     def __init__(
-        self, graph: Graph, program: Program, grid: Grid, views: Views, recipe: Recipe, *, seed: int, rate: float = RATE
+        self,
+        graph: Graph,
+        program: Program,
+        grid: Grid,
+        views: Views,
+        recipe: Recipe,
+        *,
+        seed: int,
+        rate: float = RATE,
+        on: Accelerator | None = None,
     ) -> None:
         laid = parameters(program, grid)
         weights = {name: np.zeros(shape, np.float32) for name, shape in graph.weight_shapes.items()}
         student = Student(graph, weights, ending=views.task.ending)
         student.round(roundings(program, grid))
-        super().__init__(student, views, recipe, seed=seed)
+        super().__init__(student, views, recipe, seed=seed, on=on)
         self._grid, self._peak, self._taken = grid, rate, 0
         shapes = {name: tuple(value.shape) for name, value in student.parameters_by_name().items()}
         spread = {name: [_spread(part, shapes[name]) for part in parts] for name, parts in laid.items()}
-        start, *scales = (np.concatenate([spread[name][k].ravel() for name in self._names]) for k in range(4))
-        self._exact, (self._steps, self._coarse, self._limits) = start, scales
-        self._moments = np.zeros_like(start), np.zeros_like(start)
-        self._values.copy_(torch.from_numpy(self._integers() * self._steps))
+        laid_out = (np.concatenate([spread[name][k].ravel() for name in self._names]) for k in range(4))
+        put = torch.from_numpy if on is None else on.put
+        self._exact, self._steps, self._coarse, self._limits = (put(vector) for vector in laid_out)
+        self._moments = torch.zeros_like(self._exact), torch.zeros_like(self._exact)
+        self._values.copy_(self._integers() * self._steps)
 
     def quantized(self) -> Quantized:
         """The network with the integers as they now are."""
         found = self._grid.quantized
         ends = np.cumsum([self._gradients[name].numel() for name in self._names])
-        integers = dict(zip(self._names, np.split(self._integers(), ends[:-1]), strict=True))
+        integers = dict(zip(self._names, np.split(self._integers().cpu().numpy(), ends[:-1]), strict=True))
         weights, biases = (
             {op: integers[f"{op}.{role}"].reshape(old.shape).astype(old.dtype) for op, old in was.items()}
             for role, was in (("weight", found.weights), ("bias", found.biases))
@@ -79,13 +92,16 @@ class Refiner(Distiller):
     def _update(self, rate: float) -> None:
         from nas.training import kernels  # they take a second to load, and only training needs them
 
-        fixed = self._steps, self._coarse, self._limits
         self._taken += 1
-        gradient, values = self._gradient.numpy(), self._values.numpy()
-        kernels.adam_on_grid(self._exact, gradient, *self._moments, *fixed, values, rate, self._taken)
+        fixed = self._steps, self._coarse, self._limits
+        state = self._exact, self._gradient, *self._moments, *fixed, self._values
+        if self.on is not None:
+            accelerator.adam_on_grid(*state, rate, self._taken)
+        else:
+            kernels.adam_on_grid(*(vector.numpy() for vector in state), rate, self._taken)
 
-    def _integers(self) -> np.ndarray:
-        return np.rint(self._exact * self._coarse)
+    def _integers(self) -> Tensor:
+        return (self._exact * self._coarse).round()
 
 
 def roundings(program: Program, grid: Grid) -> dict[str, Rounding]:

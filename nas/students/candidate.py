@@ -108,7 +108,11 @@ class Student(nn.Module):
         """Logits `N x values` of images as they lie in a data set (uint8 or float), with the running statistics."""
         training = self.training
         self.eval()
-        found = [self(torch.tensor(feed(x[k : k + batch]))).flatten(1).numpy() for k in range(0, len(x), batch)]
+        device = next((p.device for p in self.parameters()), torch.device("cpu"))
+        found = [
+            self(torch.tensor(feed(x[k : k + batch]), device=device)).flatten(1).cpu().numpy()
+            for k in range(0, len(x), batch)
+        ]
         self.train(training)
         return np.concatenate(found)
 
@@ -153,7 +157,7 @@ class Student(nn.Module):
     def state(self) -> dict[str, np.ndarray]:
         """Everything learned and every running statistic, as copies: `"<op>.<weight|bias|gamma|beta|mean|var>"`."""
         return {
-            f"{name}.{key}": value.detach().numpy().copy()
+            f"{name}.{key}": value.detach().cpu().numpy().copy()
             for name, layer in self._layer_of.items()
             for key, value in layer.state_dict().items()
         }
@@ -200,7 +204,8 @@ def _pool(average: bool) -> Callable[[Op, tuple[int, ...]], Run]:
                 # Padding does not count: divide the sum by how many real values each window covers.
                 ones = F.pad(torch.ones(1, 1, *shape[1:]), (left, right, top, bottom))
                 share = 1 / F.avg_pool2d(ones, kernel, stride)
-                return lambda x: F.avg_pool2d(F.pad(x, (left, right, top, bottom)), kernel, stride) * share
+                pads = (left, right, top, bottom)
+                return lambda x: F.avg_pool2d(F.pad(x, pads), kernel, stride) * share.to(x.device)
             return lambda x: F.avg_pool2d(x, kernel, stride)
         if (top, left) == (bottom, right) and 2 * top <= kernel[0] and 2 * left <= kernel[1]:
             return lambda x: F.max_pool2d(x, kernel, stride, (top, left))

@@ -39,7 +39,7 @@ class Kept(nn.Module):
 
     def folded(self) -> dict[str, np.ndarray]:
         """The learned constants by role."""
-        return {role: value.detach().numpy().copy() for role, value in self.named_parameters()}
+        return {role: value.detach().cpu().numpy().copy() for role, value in self.named_parameters()}
 
 
 def run_of(op: Op, weights: Mapping[str, np.ndarray]) -> Callable[..., Tensor]:
@@ -55,7 +55,10 @@ def run(op: Op, inputs: tuple[Tensor, ...], learned: Mapping[str, Tensor]) -> Te
     given: Given = dict(zip(op["places"], inputs, strict=True))
     for place, shape, values in op["fixed"]:
         numbers = [value // BATCH * count if counts_batch(value) else value for value in values]
-        given[place] = torch.tensor(numbers).reshape(shape) if len(shape) > 1 else numbers if shape else numbers[0]
+        if len(shape) > 1:
+            given[place] = torch.tensor(numbers, device=inputs[0].device).reshape(shape)
+        else:
+            given[place] = numbers if shape else numbers[0]
     for role, place, shape, repeated in op["learned"]:
         constant = learned[role]
         if repeated >= 0:
@@ -65,7 +68,7 @@ def run(op: Op, inputs: tuple[Tensor, ...], learned: Mapping[str, Tensor]) -> Te
 
 
 def _tensor(value: Any, like: Tensor) -> Tensor:
-    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype)
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=like.dtype, device=like.device)
 
 
 def _two(function: Callable[[Tensor, Tensor], Tensor]) -> Forward:
@@ -105,13 +108,13 @@ def _slice(given: Given, settings: Settings) -> Tensor:
             window[axis] = slice(chosen.start, chosen.stop, step)
             x = x[tuple(window)]
         else:
-            x = x.index_select(axis, torch.tensor(list(chosen)))
+            x = x.index_select(axis, torch.tensor(list(chosen), device=x.device))
     return x
 
 
 def _gather(given: Given, settings: Settings) -> Tensor:
     x, axis = given[0], int(settings.get("axis", 0)) % given[0].ndim
-    places = torch.as_tensor(given[1])
+    places = torch.as_tensor(given[1], device=x.device)
     chosen = x.index_select(axis, places.flatten() % x.shape[axis])
     return chosen.reshape(*x.shape[:axis], *places.shape, *x.shape[axis:][1:])
 
@@ -266,7 +269,7 @@ FORWARD: dict[str, Forward] = {
     "Einsum": lambda given, settings: torch.einsum(settings["equation"], *_many(given)),
     "Erf": _one(torch.erf),
     "Exp": _one(torch.exp),
-    "Expand": lambda given, settings: given[0] + torch.zeros(given[1]),
+    "Expand": lambda given, settings: given[0] + torch.zeros(given[1], device=given[0].device),
     "Flatten": _flatten,
     "Gather": _gather,
     "Gemm": _gemm,

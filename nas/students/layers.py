@@ -57,11 +57,12 @@ class Layer(nn.Module):
 
     def folded(self) -> dict[str, np.ndarray]:
         """The operator's weights by role without a norm, computed in float64 and rounded once."""
-        weight = self.weight.detach().double()
+        weight = self.weight.detach().cpu().double()
         if self.bias is not None:
-            return {"weight": weight.float().numpy(), "bias": self.bias.detach().float().numpy().copy()}
-        scale = self.gamma.detach().double() / (self.var.double() + EPS).sqrt()
-        bias = self.beta.detach().double() - scale * self.mean.double()
+            return {"weight": weight.float().numpy(), "bias": self.bias.detach().cpu().float().numpy().copy()}
+        gamma, beta, mean, var = (t.detach().cpu().double() for t in (self.gamma, self.beta, self.mean, self.var))
+        scale = gamma / (var + EPS).sqrt()
+        bias = beta - scale * mean
         weight = weight * scale.view(-1, *(1 for _ in weight.shape[1:]))
         return {"weight": weight.float().numpy(), "bias": bias.float().numpy()}
 

@@ -6,6 +6,7 @@ to the targets. Outputs and gradients lie as `values x N`; a row number counts v
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ class Loss(Protocol):
         self,
         outputs: np.ndarray,
         rows: np.ndarray,
-        images: np.ndarray,
+        images: Callable[[], np.ndarray],
         temperature: float,
         alpha: float,
         into: np.ndarray,
@@ -26,7 +27,7 @@ class Loss(Protocol):
         """Writes the gradient of the mean loss of some rows to a student's outputs; both `values x len(rows)`.
 
         Args:
-            images: what the student was fed, `values x len(rows)`.
+            images: gives what the student was fed, `values x len(rows)`.
         """
 
 
@@ -45,7 +46,7 @@ class Softmax:
         self,
         outputs: np.ndarray,
         rows: np.ndarray,
-        images: np.ndarray,
+        images: Callable[[], np.ndarray],
         temperature: float,
         alpha: float,
         into: np.ndarray,
@@ -71,7 +72,7 @@ class Sigmoid:
         self,
         outputs: np.ndarray,
         rows: np.ndarray,
-        images: np.ndarray,
+        images: Callable[[], np.ndarray],
         temperature: float,
         alpha: float,
         into: np.ndarray,
@@ -98,12 +99,12 @@ class Squared:
         self,
         outputs: np.ndarray,
         rows: np.ndarray,
-        images: np.ndarray,
+        images: Callable[[], np.ndarray],
         temperature: float,
         alpha: float,
         into: np.ndarray,
     ) -> None:
-        targets = images if self.targets is None else self.targets[rows % len(self.targets)].T
+        targets = images() if self.targets is None else self.targets[rows % len(self.targets)].T
         wanted = alpha * self.teacher[rows].T + (1 - alpha) * targets
         into[:] = (outputs - wanted) * self._weights / len(rows)
 

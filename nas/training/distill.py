@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from nas.data.views import Views
 from nas.students.candidate import Student
-from nas.training import passes
+from nas.training import accelerator, passes
+from nas.training.accelerator import Accelerator
 from search_spaces.errors import EngineError
 from search_spaces.graph import Graph
 
@@ -57,18 +58,29 @@ class Recipe:
 
 
 class Distiller:
-    """Trains one student; the same seed, views, recipe and calls give the same weights.
+    """Trains one student; the same seed, views, recipe, device and calls give the same weights.
 
     Args:
         student: trained in place; `add_norm` it first.
         views: what it learns from.
         seed: decides the order of the pictures.
         step: steps it was trained for already.
+        on: the device it moves to; None is the processor.
     """
 
-    def __init__(self, student: Student, views: Views, recipe: Recipe, *, seed: int, step: int = 0) -> None:
-        self.student, self.views, self.recipe = student, views.first(recipe.views), recipe
-        self.seed, self.step = seed, step
+    def __init__(
+        self,
+        student: Student,
+        views: Views,
+        recipe: Recipe,
+        *,
+        seed: int,
+        step: int = 0,
+        on: Accelerator | None = None,
+    ) -> None:
+        self.student = student if on is None else student.to(on.device)
+        self.views, self.recipe = views.first(recipe.views), recipe
+        self.seed, self.step, self.on = seed, step, on
         self.batch = min(recipe.batch, views.size)
         self._pass: passes.Pass | None = None
         self._epoch = lru_cache(maxsize=1)(self.views.order)  # asked for by every `run`, however short
@@ -76,11 +88,18 @@ class Distiller:
 
     @classmethod
     def resume(
-        cls, graph: Graph, state: Mapping[str, np.ndarray], views: Views, recipe: Recipe, *, seed: int
+        cls,
+        graph: Graph,
+        state: Mapping[str, np.ndarray],
+        views: Views,
+        recipe: Recipe,
+        *,
+        seed: int,
+        on: Accelerator | None = None,
     ) -> Distiller:
         """The distiller whose `state` was kept; goes on as if it had never stopped."""
         student = Student.restore(graph, state, ending=views.task.ending)
-        distiller = cls(student, views, recipe, seed=seed, step=int(state["step"][0]))
+        distiller = cls(student, views, recipe, seed=seed, step=int(state["step"][0]), on=on)
         for name, velocity in distiller._velocities.items():
             velocity.copy_(torch.from_numpy(np.asarray(state[MOMENTUM_PREFIX + name])))
         return distiller
@@ -89,7 +108,7 @@ class Distiller:
         """All that `resume` needs, as copies: the student's state, momentum, and the step."""
         found = self.student.state()
         for name, velocity in self._velocities.items():
-            found[MOMENTUM_PREFIX + name] = velocity.numpy().copy()
+            found[MOMENTUM_PREFIX + name] = velocity.cpu().numpy().copy()
         return found | {"step": np.array([self.step])}
 
     def run(self, steps: int) -> None:
@@ -129,7 +148,8 @@ class Distiller:
         self._names = sorted(named, key=lambda name: not name.endswith(".weight"))
         sizes = [named[name].numel() for name in self._names]
         self._decayed = sum(n for n, name in zip(sizes, self._names, strict=True) if name.endswith(".weight"))
-        self._values, self._gradient, self._velocity = (torch.zeros(sum(sizes)) for _ in range(3))
+        device = None if self.on is None else self.on.device
+        self._values, self._gradient, self._velocity = (torch.zeros(sum(sizes), device=device) for _ in range(3))
         self._gradients, self._velocities = {}, {}
         start = 0
         for name, size in zip(self._names, sizes, strict=True):
@@ -156,28 +176,34 @@ class Distiller:
     def _train(self, rates: list[float]) -> None:
         """One step for each rate."""
         if self._pass is None:
-            self._pass = passes.choose(self.student, self.batch, self._gradients)
+            self._pass = passes.choose(self.student, self.batch, self._gradients, self.on)
         one, recipe = self._pass, self.recipe
+        images = partial(getattr, one, "images")
         for rate, rows in zip(rates, self._rows(), strict=False):
-            self.views.pictures(rows, one.images)
+            one.load(self.views, rows)
             logits = one.forward()
-            self.views.loss_gradient(rows, one.images, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
+            self.views.loss_gradient(rows, images, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
             one.backward()
             self._update(rate)
             self.step += 1
             if self.step % CHECK_EVERY == 0:
                 self._check(logits)
-        self._check(self._values.numpy())
+        self._check(self._values.cpu().numpy())
 
     def _update(self, rate: float) -> None:
         """Moves the parameters against their gradient."""
         from nas.training import kernels  # they take a second to load, and only training needs them
 
-        recipe, state = self.recipe, (self._values.numpy(), self._gradient.numpy(), self._velocity.numpy())
+        recipe = self.recipe
+        settings = rate, recipe.momentum, recipe.weight_decay, self._decayed
+        if self.on is not None:
+            accelerator.nesterov(self._values, self._gradient, self._velocity, *settings, recipe.clip)
+            return
+        state = self._values.numpy(), self._gradient.numpy(), self._velocity.numpy()
         norm = float(np.sqrt(state[1] @ state[1]))
         if norm > recipe.clip:
             state[1][:] *= recipe.clip / norm
-        kernels.nesterov(*state, rate, recipe.momentum, recipe.weight_decay, self._decayed)
+        kernels.nesterov(*state, *settings)
 
     def _check(self, values: np.ndarray) -> None:
         if not np.isfinite(values.sum()):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas.data.views import Views
 from nas.students.candidate import Student
 from nas.students.layers import Layer
 from search_spaces.graph import Graph, Op
@@ -92,6 +93,10 @@ class Tape:
     def images(self) -> np.ndarray:
         """Write a batch here before `forward`: `values x N`, float32, as the network is fed."""
         return self.planes[self.graph.input].map.reshape(-1, self.count)
+
+    def load(self, views: Views, rows: np.ndarray) -> None:
+        """Makes the pictures of some row numbers the batch."""
+        views.pictures(rows, self.images)
 
     def forward(self) -> np.ndarray:
         """The logits of `images`, `values x N`, valid until the next call."""

@@ -40,7 +40,7 @@ def test_the_gradient_is_that_of_the_loss(case: Case) -> None:
     found = np.empty((VALUES, 4), np.float32)
     planes = np.empty((VALUES, 4), np.float32)
     views.pictures(rows, planes)
-    views.loss_gradient(rows, planes, np.ascontiguousarray(outputs.detach().numpy().T), 4.0, 0.9, found)
+    views.loss_gradient(rows, lambda: planes, np.ascontiguousarray(outputs.detach().numpy().T), 4.0, 0.9, found)
     np.testing.assert_allclose(found.T, expected, atol=1e-6, rtol=1e-4)
 
 

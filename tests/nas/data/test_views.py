@@ -55,7 +55,7 @@ def test_a_row_number_leads_to_a_picture_its_logits_and_its_label(dtype: type) -
     # The teacher's own logits leave the cross-entropy alone, whose gradient is negative at the label.
     logits = np.ascontiguousarray(found.logits[[0, 1, 2], [0, 5, 19]].T)
     gradient = np.empty_like(logits)
-    found.loss_gradient(rows, planes, logits, 4.0, 0.5, gradient)
+    found.loss_gradient(rows, lambda: planes, logits, 4.0, 0.5, gradient)
     assert [np.flatnonzero(column < 0).tolist() for column in gradient.T] == [[0], [1], [3]]
 
 
