@@ -68,10 +68,6 @@ class Views:
         """Where a row number finds its picture, `(K N) x values`, not yet divided; None if pictures are made anew."""
         return self._images if self._kept and self.shape == self.images.shape[2:] else None
 
-    @property
-    def _kept(self) -> bool:
-        return len(self.images) == self.count
-
     def at(self, shape: Shape) -> Views:
         """The same views for a network that takes images of this shape; the logits stay those of the full size.
 

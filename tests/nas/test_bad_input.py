@@ -393,6 +393,8 @@ def test_a_zip_of_something_else(desk: Desk) -> None:
         ("runtime", "tensorrt", ("tensorrt", "tflm")),
         ("workers", "0", ("workers must be at least 1, got 0",)),
         ("workers", "-2", ("workers must be at least 1, got -2",)),
+        ("device", "gpu", ("device must be one of cpu, cuda, auto, got 'gpu'",)),
+        ("device", "cuda", ("device cuda needs a GPU that torch can use", "or use --device cpu")),
         ("seed", "-1", ("seed must not be negative",)),
         ("augment", "mixup", ("augment must be one of", "'mixup'")),
         ("augment", "image", ("at least 64 x 64", "x_train is 64 x 1 x 8 x 8 of uint8", "use --augment none")),

@@ -65,7 +65,7 @@ def test_config_toml_reads_back_as_the_same_config(tmp_path: Path) -> None:
 
 def test_the_fingerprint_names_the_search_and_not_its_circumstances() -> None:
     config = RunConfig()
-    for change in ({"workers": 8}, {"address": "auto"}, {"out": "elsewhere"}, {"resume": True}):
+    for change in ({"workers": 8}, {"address": "auto"}, {"device": "cuda"}, {"out": "elsewhere"}, {"resume": True}):
         assert dataclasses.replace(config, **change).fingerprint() == config.fingerprint()
     for change in (
         {"seed": 1},

@@ -18,9 +18,9 @@ import pytest
 from nas import study
 from nas.evaluation import Evaluation, Job
 from nas.ledger import LEDGER_FILE, Ledger
-from nas.ray_pool import Cluster, RayPool
+from nas.ray_pool import Cluster, RayPool, gpu_share
 from nas.workers import Build, Serial
-from search_spaces.errors import DataError, RunFolderError
+from search_spaces.errors import DataError, InputError, RunFolderError
 from search_spaces.genes import Genome
 from tests.toy_problem import ToyProblem, ToyStrategy, build
 
@@ -35,7 +35,7 @@ OTHER = Job.make(Genome((4, 8, 0)), 1, 50, run_seed=3)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    started = Cluster(2)
+    started = Cluster(2, gpus=1)  # which nobody here has: Ray counts what it is told
     yield started
     started.close()
 
@@ -72,6 +72,7 @@ def nosy(arrays: Mapping[str, np.ndarray]) -> Any:
             import torch
 
             facts = (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"], arrays["offset"].flags.writeable)
+            facts += (os.environ.get("CUDA_VISIBLE_DEVICES"),)
             return Evaluation(job, kl=0.0, note=repr(facts))
 
     return Nosy()
@@ -104,12 +105,32 @@ def test_two_workers_work_side_by_side(hire: Hire, tmp_path: Path) -> None:
     assert len(set(processes(tmp_path / "log"))) == 2
 
 
-def test_a_worker_has_one_thread_and_arrays_it_cannot_write(hire: Hire) -> None:
-    pool = hire(nosy, {"offset": np.zeros(1000)})
+def test_workers_have_one_thread_arrays_they_cannot_write_and_share_the_gpu(hire: Hire) -> None:
+    pool = hire(nosy, {"offset": np.zeros(1000)}, count=2)
     pool.submit(JOB)
-    found = pool.next()
-    assert found is not None
-    assert found.note == repr((1, "1", False))
+    pool.submit(OTHER)
+    for found in (pool.next(), pool.next()):
+        assert found is not None
+        assert found.note == repr((1, "1", False, "0"))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers", "share"),
+    [(0, 4, 0), (1, 1, 1), (2, 1, 1), (1, 2, 0.5), (4, 8, 0.5), (2, 3, 0.5), (1, 3, 0.3333), (8, 3, 1)],
+)
+def test_a_gpu_is_shared_so_that_all_workers_find_room(gpus: int, workers: int, share: float) -> None:
+    """Of three workers on two GPUs two share one: at two thirds each, the third would find no room."""
+    assert gpu_share(gpus, workers) == share
+    assert share == 0 or gpus * int(1 / share) >= workers
+
+
+def test_a_cluster_without_a_gpu_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = cluster.ready()
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    other = Cluster(2, gpus=1)  # joins the Ray that this program has
+    with pytest.raises(InputError, match=r"^workers that train on a GPU need one, .* or use --device cpu$"):
+        other.ready()
+    other.close()
 
 
 def test_failures_come_back_and_fatal_errors_are_raised_as_they_were(hire: Hire) -> None:

@@ -126,7 +126,7 @@ def test_pictures_that_are_made_anew_are_the_processors() -> None:
 
 @pytest.mark.parametrize("case", cases().values(), ids=cases().keys())
 def test_every_task_is_learned_there(case: Case) -> None:
-    sketch = Sketch((VALUES,))
+    sketch = Sketch(VALUES)
     for name, width in (("hidden", 16), ("logits", VALUES)):
         sketch.add(name, "linear", out_channels=width)
     graph = sketch.done()
