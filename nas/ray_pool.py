@@ -1,7 +1,8 @@
 """Workers side by side, on this machine or on a cluster. The only importer of ray, and lazily: it takes a second.
 
 Each worker is an actor with one CPU, and a share of a GPU where students are trained on those, which builds the problem
-once. The arrays go into Ray's store once; the actors of one machine share that memory. Arrays that lie in a file of the run folder are opened there by each of them.
+once. The arrays go into Ray's store once; the actors of one machine share that memory. Arrays that lie in a file of the
+run folder are opened there by each of them.
 """
 
 from __future__ import annotations

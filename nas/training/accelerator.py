@@ -6,7 +6,7 @@ numbers there; logits come back and their gradient goes there again, because eve
 (`nas.tasks.losses`), which is the processor's. Refits, looks, quantization and scores stay with the processor.
 
 Arithmetic is float32 throughout, by cuDNN's deterministic kernels. bf16 was left out: on the one device at hand, a
-processor, it makes steps slower (`experiments/speed`), and nobody has measured it on a GPU.
+processor, it makes steps slower (`experiments/training/speed.py`), and nobody has measured it on a GPU.
 """
 
 from __future__ import annotations
