@@ -80,7 +80,7 @@ def find(wanted: str) -> str | None:
 
 def title(name: str | None) -> str:
     """What trains, as `environment.json` has it."""
-    return "cpu" if name is None else torch.cuda.get_device_name(torch.device(name))
+    return torch.cuda.get_device_name(name) if name == "cuda" else "cpu"
 
 
 def gpus() -> int:

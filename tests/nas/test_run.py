@@ -19,9 +19,10 @@ from nas import cli, finale, load_result
 from nas.data.splits import four
 from nas.evaluate import RealProblem
 from nas.evaluation import Evaluation, Job
-from nas.ledger import LEDGER_FILE, read
+from nas.ledger import LEDGER_FILE, evaluations, read
 from nas.result import Front
 from nas.runtime import Session
+from nas.training import accelerator, passes
 from nas.verify import record
 from search_spaces.errors import Interrupted, LimitError, NothingFits
 from tests import litert
@@ -242,6 +243,20 @@ def test_three_objectives_and_the_plain_recipe_make_a_whole_run(files: Files, tm
     assert front.chosen is not None
     assert front.chosen.cost.latency_ms == min(p.cost.latency_ms for p in proven or front.points)
     assert {e.job.rung for e in outcomes(front.folder)} == {0, 1, 2, 3}
+
+
+def test_a_whole_run_by_the_way_of_a_gpu(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the processor, as no machine of these tests has another device."""
+    monkeypatch.setattr(accelerator, "find", lambda wanted: {"cuda": "cpu"}[wanted])
+    made: list[passes.OnDevice] = []
+    build = passes.OnDevice.__init__
+    monkeypatch.setattr(passes.OnDevice, "__init__", lambda self, *args: made.append(self) or build(self, *args))
+    front = optimize(files, tmp_path / "run", device="cuda", budget="120steps", max_drop="none")
+    assert made
+    assert front.points
+    found = evaluations(read(front.folder / LEDGER_FILE))
+    assert found
+    assert not any(evaluation.status == "failed" for evaluation in found)
 
 
 def test_an_objective_that_the_device_cannot_price_is_refused(files: Files, tmp_path: Path) -> None:
