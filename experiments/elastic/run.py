@@ -4,9 +4,10 @@
     python experiments/elastic/run.py --table
 
 Shared weights, those of the sorted original at the band's largest width after its refit, are trained one random
-network a step, every eighth a ladder's. Ladder networks then start from the refit or from a slice of the shared weights,
-and are distilled alike: KL to the original and accuracy, in float, on the 10,000 images of both validation splits. A
-seed's rows go to `results/elastic/<seed>.csv` as they are done; `--table` gathers them in `results/elastic.csv`.
+network a step, every eighth a ladder's. Ladder networks then start from the refit or from a slice of the shared
+weights, and are distilled alike: KL to the original and accuracy, in float, on the 10,000 images of both validation
+splits. A seed's rows go to `results/elastic/<seed>.csv` as they are done; `--table` gathers them in
+`results/elastic.csv`.
 """
 
 import argparse
