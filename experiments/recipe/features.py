@@ -11,6 +11,7 @@ the original's tensors can be kept, students learn from the first 10,000 trainin
 import argparse
 import csv
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,19 +42,19 @@ class FeatureDistiller(Distiller):
         self.optimizer = torch.optim.Adam(self.reader.parameters(), 0.01)
         self.scale = torch.from_numpy(1 / (wanted.astype(np.float32).var((0, 1, 3, 4)) + 1e-3)).view(-1, 1, 1)
 
-    def _train(self, rates: list[float]) -> None:
+    def _train(self, rates: list[float], batches: Iterator[np.ndarray]) -> None:
         student, shape = self.student.train(), (self.batch, *self.views.shape)
         parameters = student.parameters_by_name()
         slots = student._slots
         planes = np.empty((int(np.prod(self.views.shape)), self.batch), np.float32)
-        for rate, rows in zip(rates, self._rows(), strict=False):
+        for rate, rows in zip(rates, batches, strict=False):
             self.views.pictures(rows, planes)
             x = torch.from_numpy(planes).t().reshape(shape).contiguous(memory_format=torch.channels_last)
             values = student._run(x, student._steps)
             logits = values[slots[student.output]]
             into, out = np.empty((logits.shape[1], self.batch), np.float32), logits.detach().numpy().T
             out = np.ascontiguousarray(out)
-            self.views.loss_gradient(rows, planes, out, self.recipe.temperature, self.recipe.alpha, into)
+            self.views.loss_gradient(rows, lambda: planes, out, self.recipe.temperature, self.recipe.alpha, into)
             loss = (logits * torch.from_numpy(into).t()).sum()  # has the gradient of the task's loss
             if self.weight:
                 wanted = torch.from_numpy(self.wanted[rows].astype(np.float32))

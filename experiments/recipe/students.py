@@ -22,10 +22,10 @@ from targets.pricing import Pricer
 
 FOLDER = Path("results/recipe")
 VIEWS = 4
-OWN = ("views", "cooldown", "averaged", "clean")
+OWN = ("views", "cooldown", "averaged", "augmented")
 """Settings beside those of a `Recipe`: the views that are learned from (2), the share of steps with a falling rate, the
 share of a picture's teacher that is the mean of the original's answers to all four views of it (0), and whether the
-steps with a falling rate see the pictures as they are only (0).
+steps with a falling rate see all views as well (0), in place of the pictures as they are.
 """
 
 Settings = dict[str, float]
@@ -96,11 +96,9 @@ class Room:
         falling = round(steps * given.get("cooldown", FINISH_COOLDOWN))
         falling = min(falling, steps - distiller.recipe.warmup_steps)
         distiller.run(steps - falling)
-        if given.get("clean"):
-            state = distiller.state()
-            graph, _ = self.begun(kb)
-            views = Views(self.images[:1], self.logits[:1], self.targets, self.found.data.task)
-            distiller = Distiller.resume(graph, state, views, distiller.recipe, seed=seed)
+        if given.get("augmented"):
+            distiller._train([distiller.recipe.lr * (falling - k) / falling for k in range(falling)], distiller._rows())
+            return self.score(kb, distiller.student.folded())
         return self.score(kb, distiller.finish(falling))
 
     def distance(self, kb: int, weights: Weights, *, rows: slice) -> float:

@@ -81,12 +81,12 @@ class Refiner(Distiller):
         return replace(found, weights=weights, biases=biases)
 
     def refine(self, steps: int) -> Quantized:
-        """Trains that many steps at a falling rate; the network afterwards.
+        """Trains that many steps at a falling rate, on the pictures as they are; the network afterwards.
 
         Raises:
             TrainingDiverged: see there.
         """
-        self._train([self._peak * (steps - k) / steps for k in range(steps)])
+        self._train([self._peak * (steps - k) / steps for k in range(steps)], self._rows(plain=True))
         return self.quantized()
 
     def _update(self, rate: float) -> None:

@@ -45,7 +45,7 @@ class Search:
     def _seeds(self) -> list[Genome]:
         """The ladder network nearest the target, one gene or all ranks changed, moved into the band.
 
-        With the fewest bits a weight, and so wider, first: pymoo seldom mutates a gene of two options.
+        With the fewest bits a weight, and so wider, first: a short search should have seen them.
         """
         centre = ladder.at_size(self.space, self.known.measure, self.known.target_size())
         seeds = []

@@ -2,7 +2,7 @@
 
 The loss is the task's (`nas.tasks.losses`): mostly the distance to the original's answers, partly that to the targets.
 SGD with Nesterov momentum at a constant rate after a short warm-up, so that training can go on at any time; what is
-scored is a copy that trained a little further with the rate falling to zero (`cooled`).
+scored is a copy that trained a little further, on the pictures as they are, with the rate falling to zero (`cooled`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Distiller:
         self.seed, self.step, self.on = seed, step, on
         self.batch = min(recipe.batch, views.size)
         self._pass: passes.Pass | None = None
-        self._epoch = lru_cache(maxsize=1)(self.views.order)  # asked for by every `run`, however short
+        # Asked for by every `run`, however short.
+        self._orders = lru_cache(maxsize=1)(self.views.order), lru_cache(maxsize=1)(self.views.first(1).order)
         self._flatten()
 
     @classmethod
@@ -117,12 +118,16 @@ class Distiller:
         Raises:
             TrainingDiverged: see there.
         """
-        self._train([self._rate(self.step + k) for k in range(steps)])
+        self._train([self._rate(self.step + k) for k in range(steps)], self._rows())
 
     def finish(self, steps: int) -> dict[str, np.ndarray]:
-        """Trains on with the rate falling linearly to zero: the last stretch. Returns the folded weights."""
+        """Trains on with the rate falling linearly to zero: the last stretch. Returns the folded weights.
+
+        On the pictures as they are: augmented views keep a long training from learning them by heart, but what is asked
+        for in the end is the answer to pictures like these (measured in `experiments/recipe`).
+        """
         rate = self._rate(self.step)
-        self._train([rate * (steps - k) / steps for k in range(steps)])
+        self._train([rate * (steps - k) / steps for k in range(steps)], self._rows(plain=True))
         return self.student.folded()
 
     def cooled(self, steps: int) -> dict[str, np.ndarray]:
@@ -163,23 +168,23 @@ class Distiller:
     def _rate(self, step: int) -> float:
         return self.recipe.lr * min(1.0, (step + 1) / max(self.recipe.warmup_steps, 1))
 
-    def _rows(self) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another, from the current step on, for ever."""
+    def _rows(self, *, plain: bool = False) -> Iterator[np.ndarray]:
+        """Row numbers of one batch after another, from the current step on, for ever; those of view 0 if `plain`."""
         each = self.views.size // self.batch
         epoch, k = divmod(self.step, each)
         while True:
-            order = self._epoch(self.seed, epoch)
+            order = self._orders[plain](self.seed, epoch)
             for first in range(k * self.batch, each * self.batch, self.batch):
                 yield order[first : first + self.batch]
             epoch, k = epoch + 1, 0
 
-    def _train(self, rates: list[float]) -> None:
+    def _train(self, rates: list[float], batches: Iterator[np.ndarray]) -> None:
         """One step for each rate."""
         if self._pass is None:
             self._pass = passes.choose(self.student, self.batch, self._gradients, self.on)
         one, recipe = self._pass, self.recipe
         images = partial(getattr, one, "images")
-        for rate, rows in zip(rates, self._rows(), strict=False):
+        for rate, rows in zip(rates, batches, strict=False):
             one.load(self.views, rows)
             logits = one.forward()
             self.views.loss_gradient(rows, images, logits, recipe.temperature, recipe.alpha, one.logits_gradient)
