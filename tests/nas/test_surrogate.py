@@ -88,5 +88,6 @@ def test_what_failed_or_broke_a_limit_teaches_nothing() -> None:
 def test_the_whole_strategy_is_screened_after_its_seeds() -> None:
     strategy = build("screened")
     drive(strategy)
-    assert strategy.search is not None and isinstance(strategy.search.proposer, Screened)
+    assert strategy.search is not None
+    assert isinstance(strategy.search.proposer, Screened)
     assert len(strategy.search.proposer.rows) >= LEAST
