@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from pymoo.core.mutation import Mutation
 from pymoo.operators.mutation.pm import PM
 from pymoo.operators.repair.rounding import RoundingRepair
 
@@ -42,6 +43,28 @@ class Polynomial(EvolutionProposer):
         return PM(prob=0.9, prob_var=min(0.5, 3 / len(self.space.genes)), eta=5, repair=RoundingRepair())
 
 
+class Neighbor(Mutation):
+    """The space's own small step: one to three genes that matter, each as likely to change as any other."""
+
+    def __init__(self, space) -> None:
+        super().__init__(prob=0.9)
+        self.space = space
+
+    def _do(self, problem, X, *args, random_state, **kwargs):
+        genomes = [self.space.decode(row) for row in np.asarray(X, dtype=int)]
+        return np.array([self.space.encode(self.space.mutate(genome, rng=random_state)) for genome in genomes])
+
+
+class Alike(EvolutionProposer):
+    """With all genes mutated alike."""
+
+    def _mutation(self):
+        return Neighbor(self.space)
+
+
+PROPOSERS = {"polynomial": Polynomial, "neighbor": Alike, "moves": EvolutionProposer}
+
+
 def problem():
     """MobileNetV1's looks: no view is needed beyond the first images', and no answer on views at all."""
     found = inputs.read(RunConfig(max_size="256KB", max_drop="2%"))
@@ -63,7 +86,7 @@ def search(arm: str, space, evaluate, price, limits, *, looks: int, seed: int):
     def make(seeds):
         if arm == "random":
             return RandomProposer(space, seed=seed)
-        inner = (Polynomial if arm.startswith("polynomial") else EvolutionProposer)(space, seeds=seeds, seed=seed)
+        inner = PROPOSERS[arm.removesuffix("-screened")](space, seeds=seeds, seed=seed)
         return Screened(inner, space, price, unscreened=len(seeds)) if "screened" in arm else inner
 
     staged = Staged(space, price, limits, plan, aim=1.5, seed=seed, make_proposer=make)
@@ -86,7 +109,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--looks", type=int, default=240)
-    parser.add_argument("--arms", nargs="+", default=["polynomial", "neighbor", "neighbor-screened", "random"])
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=[
+            "moves",
+            "moves-screened",
+            "polynomial",
+            "polynomial-screened",
+            "neighbor",
+            "neighbor-screened",
+            "random",
+        ],
+    )
     parser.add_argument("--out", type=Path, default=HERE / "volumes.csv")
     args = parser.parse_args()
     found, real = problem()

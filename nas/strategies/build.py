@@ -27,7 +27,7 @@ def build_strategy(config: RunConfig, inputs: Inputs, plan: Plan, price: Callabl
     aim = schedule.aim_for(limit, len(inputs.data.y_final))
     options, names = config.options, resources(config.parsed_objectives)
     make = proposers(options.proposer, inputs.space, objectives=len(names) + 1, seed=config.seed)
-    if make is not None and options.screened:
+    if make is not None and options.screened and options.proposer == "nsga2":
         make = screened(make, inputs.space, price, names)
     return Staged(
         inputs.space, price, inputs.limits, plan,

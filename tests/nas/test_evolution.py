@@ -7,29 +7,29 @@ from itertools import product
 
 import numpy as np
 import pytest
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
 
-from nas.strategies.evolution import MUTATED, EvolutionProposer, GenerationalProposer, Neighbor
+from nas.strategies.evolution import REDRAWN, EvolutionProposer, GenerationalProposer, Moves
 from search_spaces.genes import Gene, Genome
 from search_spaces.space import SearchSpace
 from search_spaces.variation import mutated_values
 from tests.strategy_suite import price, toy_space
 
-CHANGED = 1.7
-"""Genes that one mutation changes, in the mean: one, two or three with chances 0.5, 0.3 and 0.2."""
 
-
-def test_offspring_have_every_gene_changed_about_equally_often() -> None:
-    """Thirteen genes of 2 to 6 options, 1.7 of them changed in nine of ten offspring: 12 % each."""
-    space = toy_space()
-    start = space.encode(space.uniform(0.6))
-    mutation, problem = Neighbor(space), EvolutionProposer(space, seeds=[], seed=0)._problem(2)
-    offspring = mutation._do(problem, np.tile(start, (2000, 1)), random_state=np.random.default_rng(0))
-    rates = MUTATED * (offspring != start).mean(axis=0)
-    assert {len(gene.options) for gene in space.genes} == {2, 4, 6}
-    expected = MUTATED * CHANGED / len(space.genes)
-    # A block that is left out takes the layer before it to the network's own scale: that one changes more often.
-    assert (rates > 0.7 * expected).all()
-    assert (rates < 2.2 * expected).all()
+def test_a_gene_of_few_options_changes_as_well_as_one_of_many_moves() -> None:
+    """Three genes of two options share a quarter of the offspring: 1/12 each; those of eight move by little."""
+    options = [2, 2, 2, 8, 8, 8]
+    problem = Problem(n_var=6, n_obj=2, n_ieq_constr=1, xl=np.zeros(6, int), xu=np.array(options) - 1, vtype=int)
+    start = np.array([1, 0, 1, 4, 0, 7])
+    parents = Population.new(X=np.tile(start, (4000, 1)))
+    offspring = Moves(options)(problem, parents, random_state=np.random.default_rng(0)).get("X")
+    rates = (offspring != start).mean(axis=0)
+    assert np.abs(rates[:3] - REDRAWN / 3).max() < 0.02
+    assert (rates[3:] > 0.1).all()
+    steps = np.abs(offspring[:, 3] - 4)
+    assert (steps[steps > 0] <= 2).mean() > 0.8
+    assert ((offspring >= 0) & (offspring < options)).all()
 
 
 @pytest.mark.parametrize("place", [0, 20, 39])
