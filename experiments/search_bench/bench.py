@@ -3,7 +3,7 @@
     python -m experiments.search_bench.bench [BLOCK ...] [--list] [--budget 30s] [--seeds 2] [--table FILE]
 
 Finished cells are skipped; one that was cut off is done again from its beginning, since every engine gets the same wall
-time. Nothing else should run on the machine: the load at the beginning of each cell is written down.
+time. Nothing else should run on the machine: the processors at work just before each cell are written down.
 """
 
 import argparse
@@ -72,6 +72,20 @@ def flags(cell: Cell, table: Path, out: Path) -> list[str]:
     return [f"--{name}={value}" for name, value in asked.items()]
 
 
+def busy(seconds: float = 3.0) -> float:
+    """How many processors are at work, whoever works; the load average would still count the cell before."""
+
+    def ticks() -> tuple[int, int]:
+        fields = [int(text) for text in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+        return sum(fields), fields[3] + fields[4]
+
+    whole, idle = ticks()
+    time.sleep(seconds)
+    whole_now, idle_now = ticks()
+    share = 1 - (idle_now - idle) / max(whole_now - whole, 1)
+    return share * (os.cpu_count() or 1)
+
+
 def run(cell: Cell, table: Path) -> dict[str, object]:
     """Does one cell in a process of its own, on the first two cores, and returns its row."""
     out = FOLDER / cell.name
@@ -81,7 +95,7 @@ def run(cell: Cell, table: Path) -> dict[str, object]:
     command = [sys.executable, *program, *flags(cell, table, out), "--quiet"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     cores = sorted(os.sched_getaffinity(0))[:2]
-    load, began = os.getloadavg()[0], time.time()
+    load, began = busy(), time.time()
     pinned = partial(os.sched_setaffinity, 0, cores)
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinned)
     row: dict[str, object] = {

@@ -36,8 +36,8 @@ class Options:
         ladder_every: of so many finishes one is the ladder's; 0 = only where nothing found is ahead.
         refitted: inherited weights are solved by least squares before any training.
         tune_share: of the budget, what looking for a better recipe of distillation may cost (`nas.tuning`); 0 = none.
-        screened: of eight proposals of `nsga2` only the one with the best guess of its look is tried, once guesses prove
-            to rank better than sizes do (`nas.strategies.surrogate`).
+        screened: of eight proposals of `nsga2` only the one with the best guess of its look is tried, once guesses rank
+            better than sizes do (`nas.strategies.surrogate`).
 
     Raises:
         InputError: a value is out of range.

@@ -17,7 +17,7 @@ from nas.strategies.proposers import FAILED, Proposer
 from search_spaces.genes import Genome
 
 BAND = 5
-"""Niches that the search covers, counted from the target upwards."""
+"""Niches that the search covers, counted from the ladder's target upwards."""
 
 RANK_SHARE = 0.25
 """Of the full ranks, in the network that begins the search with all its large layers as two."""
@@ -35,6 +35,8 @@ class Search:
     ) -> None:
         self.known, self.space, self.jobs, self.options = known, known.space, jobs, options
         self.rung = search_rung(options)
+        self.reached = self.target = known.target_size()
+        self.wanted = looks_of_ladder(known, self.rung)
         self.proposer = make_proposer(self._seeds() if options.seeded else [])
         for candidate in known.scouts if options.seeded else []:
             if found := candidate.evaluations.get(self.rung):
@@ -64,9 +66,13 @@ class Search:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Sizes worth searching, within the limit: mostly above the target, which tends to be set too low at first."""
-        target = self.known.target_size()
-        return target / NICHE, min(target * NICHE**BAND, self.known.most or float("inf"))
+        """Sizes worth searching, within the limit.
+
+        Upwards from the target, which tends to be set too low at first, and downwards as far as the search gets: a
+        niche below the smallest network that looks as good as the ladder's at the target.
+        """
+        most = self.known.most or float("inf")
+        return self.reached / NICHE, min(self.target * NICHE**BAND, most)
 
     def _into_band(self, genome: Genome) -> Genome | None:
         """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
@@ -110,6 +116,8 @@ class Search:
     def judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Tells the proposer how a look, or a first training, came out."""
         kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
+        if self.wanted is not None and kl <= self.wanted.at(self.target):
+            self.reached = min(self.reached, candidate.size)
         self.proposer.tell(candidate.genome, (*candidate.resources, kl), 0.0)
 
 
@@ -118,17 +126,23 @@ def search_rung(options: Options) -> int:
     return 1 if options.fitness == "rung" else 0
 
 
+def looks_of_ladder(known: Known, rung: int, axis: int = 0) -> Curve | None:
+    """The scouts' KL over one of the resources after the search's rung; None where none came back."""
+    looks = [(c, kl) for c in known.scouts if (kl := c.told(rung)) is not None]
+    return Curve([Measured(c.resources[axis], kl) for c, kl in looks]) if looks else None
+
+
 def promising(known: Known, rung: int, most: int) -> list[Candidate]:
     """The found networks furthest ahead of the ladder after the search's rung, a few from each size niche."""
     looks = {c.genome: kl for c in known.candidates.values() if (kl := c.told(rung)) is not None}
-    scouts = [c for c in known.scouts if c.genome in looks]
     found = [c for c in known.candidates.values() if not c.is_ladder and c.genome in looks]
-    if not scouts:
+    curves = [curve for axis in known.axes if (curve := looks_of_ladder(known, rung, axis))]
+    if not curves:
         return found[:most]
-    curves = [Curve([Measured(c.resources[axis], looks[c.genome]) for c in scouts]) for axis in known.axes]
     # How far ahead of the ladder at the same size: what is left when size is taken out.
     gain = {
-        c.genome: max(curves[axis].at(c.resources[axis]) for axis in known.axes) / max(looks[c.genome], 1e-3)
+        c.genome: max(curve.at(value) for curve, value in zip(curves, c.resources, strict=True))
+        / max(looks[c.genome], 1e-3)
         for c in found
     }
     found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))

@@ -21,6 +21,9 @@ from targets.cost import Cost
 OFFSPRING = 8
 """Proposals of which one is tried."""
 
+HELD = 64
+"""Of the proposals held back, how many are compared when nothing new comes."""
+
 LEAST = 24
 """Networks told before the guess is asked."""
 
@@ -65,7 +68,7 @@ class Screened:
     """Another proposer whose proposals are screened.
 
     Args:
-        inner: who proposes; it hears that the others are skipped.
+        inner: who proposes; it hears that all but one are skipped. They are held back until it has nothing new.
         price: genome to cost.
         unscreened: its first proposals, which are tried as they come.
         resources: the objectives beside the KL, fields of `Cost`.
@@ -82,6 +85,7 @@ class Screened:
     ) -> None:
         self.inner, self.space, self.price = inner, space, price
         self.unscreened, self.resources = unscreened, resources
+        self.spare: list[Genome] = []
         self.rows: list[np.ndarray] = []
         self.params: list[float] = []
         self.objectives: list[np.ndarray] = []
@@ -91,14 +95,17 @@ class Screened:
     def propose(self) -> Genome | None:
         self.unscreened -= 1
         if self.unscreened >= 0 or (model := self._updated()) is None:
-            return self.inner.propose()
-        found = [genome for _ in range(OFFSPRING) if (genome := self.inner.propose()) is not None]
+            return self.inner.propose() or (self.spare.pop() if self.spare else None)
+        found = fresh = [genome for _ in range(OFFSPRING) if (genome := self.inner.propose()) is not None]
+        if not fresh:  # a small space: those that were held back are all that is left
+            found, self.spare = self.spare[-HELD:], self.spare[:-HELD]
         if not found:
             return None
         best = found[int(np.argmin(self._behind(model, found)))]
-        for genome in found:
-            if genome != best:
-                self.inner.skip(genome)
+        held = [genome for genome in found if genome != best]
+        for genome in held if fresh else ():
+            self.inner.skip(genome)
+        self.spare += held
         return best
 
     def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:

@@ -18,6 +18,7 @@ from nas.pareto import hypervolume
 from nas.strategies import ladder
 from nas.strategies.bayes import TpeProposer
 from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
+from nas.strategies.known import NICHE
 from nas.strategies.options import STRATEGIES, Options, load_options
 from nas.strategies.proposers import FAILED, Proposer, RandomProposer
 from nas.strategies.search import search_rung
@@ -401,3 +402,21 @@ def test_other_limits_bound_the_ladder_too() -> None:
     log = drive(build("ladder", limits=limits))
     assert max(price(job.genome).ram_bytes for job in log.jobs) == 4784
     assert LIMITS.ram_bytes is None
+
+
+def test_the_search_goes_further_down_while_small_networks_look_as_good_as_the_ladders_answer() -> None:
+    """Found networks look alike at all sizes: each niche that is reached opens the next, to the smallest there is."""
+
+    def smallest(kl: float) -> float:
+        def work(job: Job) -> Evaluation:
+            found = suite.evaluate(job)
+            is_found = strategy.search is not None and not strategy.candidates[job.genome].is_ladder
+            return replace(found, kl=kl) if is_found and job.rung == 0 else found
+
+        strategy = build("nsga2", plan=replace(PLAN, total=4000.0))
+        drive(strategy, work=work)
+        assert strategy.search is not None
+        return min(c.size for c in strategy.candidates.values() if not c.is_ladder) / strategy.search.target
+
+    assert smallest(kl=10.0) >= 1 / NICHE
+    assert smallest(kl=0.01) < 1 / NICHE**2

@@ -85,6 +85,21 @@ def test_what_failed_or_broke_a_limit_teaches_nothing() -> None:
     assert not proposer.rows
 
 
+def test_what_was_held_back_is_tried_when_nothing_new_is_left() -> None:
+    """Sixty networks, of which screening would have left out most."""
+    inner = Listed()
+    networks = list(dict.fromkeys(toy_space().sample(rng=np.random.default_rng(1)) for _ in range(60)))
+    left = list(networks)
+    inner.propose = lambda: left.pop() if left else None  # type: ignore[method-assign]
+    proposer = Screened(inner, toy_space(), price, unscreened=10)
+    found = []
+    while (genome := proposer.propose()) is not None:
+        found.append(genome)
+        proposer.tell(genome, (float(price(genome).size_bytes), kernels(genome)), 0.0)
+    assert len(found) == len(networks)
+    assert set(found) == set(networks)
+
+
 def test_the_whole_strategy_is_screened_after_its_seeds() -> None:
     strategy = build("screened")
     drive(strategy)
