@@ -22,6 +22,7 @@ from nas.progress import Progress
 from nas.ray_pool import Cluster, RayPool
 from nas.run import Clock, _Run
 from nas.workers import Serial
+from search_spaces.errors import NothingFits
 
 
 class PeerRun(_Run):
@@ -40,7 +41,7 @@ def run(config: RunConfig, mode: str) -> None:
     cluster = Cluster(config.workers, config.address) if config.workers > 1 else None
     with Progress(quiet=True) as view, Ledger.open(config.folder / LEDGER_FILE, found.fingerprint) as ledger:
         try:
-            PeerRun(config, found, folder, ledger, view, clock, cluster).go()
+            PeerRun(config, found, folder, ledger, view, clock, cluster, None).go()
         finally:
             if cluster is not None:
                 cluster.close()
@@ -50,4 +51,8 @@ if __name__ == "__main__":
     asked = dict(part.removeprefix("--").split("=", 1) for part in sys.argv[1:] if "=" in part)
     mode = asked.pop("pruning", "global")
     flags = {name.replace("-", "_"): int(value) if value.isdigit() else value for name, value in asked.items()}
-    run(resolve(flags | {"strategy": "ladder"}), mode)
+    try:
+        run(resolve(flags | {"strategy": "ladder"}), mode)
+    except NothingFits as error:
+        print(error)
+        sys.exit(1)

@@ -1,4 +1,4 @@
-"""The full trainings: each is placed where the measurements so far expect the smallest network within the drop limit.
+"""The full trainings: each is placed where the measurements so far expect most of it.
 
 Every third is the ladder's, so that floor and control are always there; found networks that are not ahead of the ladder
 at equal training give their turns away.
@@ -6,7 +6,9 @@ at equal training give their turns away.
 
 from __future__ import annotations
 
-from nas import schedule
+import numpy as np
+
+from nas import pareto, schedule
 from nas.strategies import ladder
 from nas.strategies.candidate import Candidate
 from nas.strategies.jobs import Jobs
@@ -53,8 +55,9 @@ class Finishes:
     def found_ahead(self) -> list[Candidate]:
         """Found networks ahead of the ladder at equal training and not yet finished, the next to finish first.
 
-        Those expected within the aim come first, the smallest first; then the others, the most accurate first. What a
-        full training will leave of a network's drop is judged by the found networks finished so far.
+        Of those expected within the aim a run begins with the smallest, and goes on with whichever is expected to add
+        most to the hypervolume; then come the others, the most accurate first. What a full training will leave of a
+        network's drop is judged by the found networks finished so far.
         """
         if not self.options.promoted:
             best = promising(self.known, search_rung(self.options), 2 * self.jobs.plan.finishes)
@@ -67,14 +70,29 @@ class Finishes:
         def leads(candidate: Candidate, drop: float) -> bool:
             return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
 
-        ahead = [(c, m) for c, m in found if not self._taken(c) and leads(c, m.drop)]
-        expected = {c.genome: schedule.expected_finish(m, finished) for c, m in ahead}
-        turn = self.asked % len(known.resources)
-        within = sorted(
-            (c for c, _ in ahead if expected[c.genome] <= known.aim), key=lambda c: (c.resources[turn], c.genome.values)
-        )
-        beyond = [c for c, _ in ahead if expected[c.genome] > known.aim]
+        expected = {c.genome: schedule.expected_finish(m, finished) for c, m in found}
+        ahead = [c for c, m in found if not self._taken(c) and leads(c, m.drop)]
+        within = [c for c in ahead if expected[c.genome] <= known.aim]
+        if begun := [(c, expected[c.genome]) for c, _ in found if self._taken(c)]:
+            with_it = {c.genome: self._volume([*begun, (c, expected[c.genome])]) for c in within}
+            within.sort(key=lambda c: (-with_it[c.genome], c.size, c.genome.values))
+        else:
+            within.sort(key=lambda c: (c.size, c.genome.values))
+        beyond = [c for c in ahead if expected[c.genome] > known.aim]
         return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
+
+    def _volume(self, expected: list[tuple[Candidate, float]]) -> float:
+        """Hypervolume below the aim and the largest scout, logarithms of all but the drop.
+
+        Args:
+            expected: found networks, each with its drop after a full training, which counts until there is one.
+        """
+        known = self.known
+        full = [(c, m.drop) for c in known.candidates.values() if (m := c.measured(known.finish))]
+        open_ = [(c, drop) for c, drop in expected if c.measured(known.finish) is None]
+        corner = np.array([*np.log2(np.maximum(known.scouts[0].resources, 1e-9)), known.aim])
+        points = [[*np.log2(np.maximum(c.resources, 1e-9)), drop] for c, drop in full + open_]
+        return pareto.hypervolume(np.array(points), corner)
 
     def _ladder_near(self, target: float, *, bracket: bool) -> list[Candidate]:
         """The ladder network at the target and those near it, smaller first, without those that are taken."""

@@ -17,6 +17,7 @@ from nas.objectives import Limits
 from nas.pareto import hypervolume
 from nas.strategies import ladder
 from nas.strategies.bayes import TpeProposer
+from nas.strategies.candidate import Candidate
 from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
 from nas.strategies.known import NICHE
 from nas.strategies.options import STRATEGIES, Options, load_options
@@ -324,6 +325,29 @@ def test_a_network_is_ahead_of_the_ladder_if_it_is_so_in_any_resource() -> None:
         other.evaluations[top] = trained(other.genome)
         other.resources = (scout.size, *[0.5 * value for value in scout.resources[1:]])
         assert len(strategy.finishes.found_ahead()) == ahead
+
+
+def test_after_the_smallest_the_next_finish_is_the_one_that_adds_most() -> None:
+    """Below 3 points and 6,000 bytes: beside 2,000 bytes at 2.1, 2,100 at 2.0 add 0.2, and 4,000 at 0.7 add 0.8."""
+    strategy = build("nsga2")
+    top, finish = strategy.known.top, strategy.known.finish
+
+    def told(candidate: Candidate, rung: int, drop: float) -> None:
+        job = Job.make(candidate.genome, rung, 10, run_seed=0)
+        candidate.evaluations[rung] = Evaluation(job, candidate.cost, accuracy=80.0, drop=drop, kl=0.1)
+
+    scout = strategy.known.scouts[0]
+    scout.resources = (6000.0,)
+    told(scout, top, 10.0)
+    rng, sizes = np.random.default_rng(0), {2000.0: 6.0, 2100.0: 5.7, 4000.0: 2.0}
+    for size, drop in sizes.items():
+        candidate = strategy.known.candidate(toy_space().sample(rng=rng))
+        candidate.resources = (size,)
+        told(candidate, top, drop)
+    first, *_ = strategy.finishes.found_ahead()
+    assert first.size == 2000
+    told(first, finish, 2.1)
+    assert [c.size for c in strategy.finishes.found_ahead()] == [4000, 2100]
 
 
 def test_options_are_read_from_a_file(tmp_path: Path) -> None:
