@@ -14,7 +14,7 @@ import numpy as np
 PRIOR_RATIO = 0.20
 """A finish's drop is about this share of the scout's at the same size, until a finish of this run says better."""
 
-FOUND_RATIO = 0.35
+FOUND_RATIO = 0.25
 """The same for a found network, which is ahead after the last rung and gains less from there on."""
 
 SELECTION = 0.2

@@ -133,7 +133,7 @@ def looks_of_ladder(known: Known, rung: int, axis: int = 0) -> Curve | None:
 
 
 def promising(known: Known, rung: int, most: int) -> list[Candidate]:
-    """The found networks furthest ahead of the ladder after the search's rung, a few from each size niche."""
+    """The found networks furthest ahead of the ladder after the search's rung, about as many from each size niche."""
     looks = {c.genome: kl for c in known.candidates.values() if (kl := c.told(rung)) is not None}
     found = [c for c in known.candidates.values() if not c.is_ladder and c.genome in looks]
     curves = [curve for axis in known.axes if (curve := looks_of_ladder(known, rung, axis))]
@@ -146,11 +146,13 @@ def promising(known: Known, rung: int, most: int) -> list[Candidate]:
         for c in found
     }
     found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
+    niches = {c.genome: round(math.log(c.size, NICHE)) for c in found}
+    each = math.ceil(most / max(len(set(niches.values())), 1))
     taken: dict[int, int] = {}
     chosen = []
     for candidate in found:
-        niche = round(math.log(candidate.size, NICHE))
+        niche = niches[candidate.genome]
         taken[niche] = taken.get(niche, 0) + 1
-        if taken[niche] <= max(2, most // BAND):
+        if taken[niche] <= each:
             chosen.append(candidate)
     return chosen[:most]

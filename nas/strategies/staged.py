@@ -150,9 +150,10 @@ class Staged:
         return affordable and self.jobs.leaves_room(self.plan.look) and self.search.propose()
 
     def _promote(self) -> None:
-        """Queues the first training of the best looks."""
+        """Queues the first training of the best looks; the smallest first, which cost least should room run out."""
         self.phase = "promotions"
         rung = search_rung(self.options)
         if self.options.promoted and rung < self.known.top:
-            for candidate in promising(self.known, rung, 2 * self.plan.finishes):
+            best = promising(self.known, rung, 2 * self.plan.finishes)
+            for candidate in sorted(best, key=lambda c: (c.size, c.genome.values)):
                 self.jobs.push(candidate, rung + 1)
