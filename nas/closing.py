@@ -30,6 +30,17 @@ from targets.cost import CallBill, Cost, bill
 FINALE_SHARE = 0.04
 """Share of a budget in seconds that is kept for scoring, judging and the report."""
 
+FINALE_SECONDS = 22.0
+"""At least so many, since the original has to answer the test images however short a run is."""
+
+FINALE_MOST = 0.2
+"""But no larger share than this."""
+
+
+def finale_seconds(budget: float) -> float:
+    """What is kept of so many seconds for the end of a run."""
+    return min(max(FINALE_SHARE * budget, FINALE_SECONDS), FINALE_MOST * budget)
+
 
 @dataclass
 class Clock:
@@ -158,7 +169,7 @@ def close(run: Searched, scored: Scored) -> Front:
 def _scoring_deadline(run: Searched) -> float | None:
     """`time.time()` from which on only finishes are scored; None under a step budget."""
     seconds = run.config.parsed_budget.seconds
-    return None if seconds is None else run.clock.start + seconds * (1 - FINALE_SHARE / 2)
+    return None if seconds is None else run.clock.start + seconds - finale_seconds(seconds) / 2
 
 
 def _result(

@@ -13,7 +13,7 @@ import numpy as np
 
 from nas import atomic, baseline, finale, inputs, manifest, material, proxy, repeats, study, timing
 from nas.artefacts import RunFolder
-from nas.closing import FINALE_SHARE, Clock, Searched, close, score
+from nas.closing import Clock, Searched, close, finale_seconds, score
 from nas.config import CONFIG_FILE, RunConfig
 from nas.data.augment import augment
 from nas.data.scratch import Scratch
@@ -197,7 +197,7 @@ class _Run:
         if seconds is None:
             return float("inf")
         used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
-        return self.clock.start + max(seconds * (1 - FINALE_SHARE) - 2.0 - used, 1.0)
+        return self.clock.start + max(seconds - finale_seconds(seconds) - 2.0 - used, 1.0)
 
     def _setup(self, plan: Plan, recipe: Recipe, deadline: float) -> Setup:
         found = self.inputs

@@ -11,6 +11,7 @@ import pytest
 
 from nas import evaluate
 from nas.artefacts import RunFolder
+from nas.closing import finale_seconds
 from nas.data.splits import four
 from nas.evaluate import Phases, RealProblem
 from nas.ledger import LEDGER_FILE, evaluations, read
@@ -99,3 +100,10 @@ def test_a_finish_trained_on_as_int8_is_the_file_that_is_left(
     for evaluation in made:
         answers = Session(RunFolder(tmp_path).onnx(evaluation.job.id)).logits(x)
         assert 100 * np.mean(answers.argmax(1) == y) == pytest.approx(evaluation.accuracy)
+
+
+@pytest.mark.parametrize(("budget", "kept"), [(3600, 144), (600, 24), (120, 22), (60, 12)])
+def test_the_end_of_a_run_keeps_a_share_of_long_budgets_and_what_it_takes_of_short_ones(
+    budget: float, kept: float
+) -> None:
+    assert finale_seconds(budget) == pytest.approx(kept)
