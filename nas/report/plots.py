@@ -279,6 +279,11 @@ def _ladder(axes: Axes, result: RunResult, panel: Panel, theme: Theme) -> None:
               markersize=12, markerfacecolor=theme.paper, markeredgewidth=1.1, zorder=5)  # fmt: skip
 
 
+LABEL_OFFSETS = ((30.0, -48.0), (-190.0, -48.0), (30.0, 60.0), (-190.0, 60.0), (30.0, 110.0), (-190.0, 110.0))
+LABEL_SIZE, LABEL_MARGIN = np.array([225.0, 44.0]), np.array([10.0, 14.0])
+"""In points, with the rings around other models; the margin lies left of and below the text's corner."""
+
+
 def _chosen(axes: Axes, result: RunResult, panel: Panel, theme: Theme) -> None:
     point = result.chosen_point
     if point is None:
@@ -287,18 +292,30 @@ def _chosen(axes: Axes, result: RunResult, panel: Panel, theme: Theme) -> None:
     axes.plot(x, y, marker="*", color=theme.verdict(point.verdict), markersize=24, markeredgecolor=theme.ink,
               markeredgewidth=1.1, zorder=8)  # fmt: skip
     label = f"{wording.quantity(panel.x, x)}, {wording.quantity(panel.y, y)}"
+    others = [
+        panel.at(other.cost, drop) for other in result.points for drop in (other.val_drop, other.val_drop_upper95)
+    ]
     axes.annotate(
-        f"chosen: {label}", (x, y), _label_offset(axes, x, y), textcoords="offset points", fontsize=11,
+        f"chosen: {label}", (x, y), _label_offset(axes, (x, y), others), textcoords="offset points", fontsize=11,
         color=theme.ink, fontweight="bold", zorder=9, ha="left",
         arrowprops={"arrowstyle": "-", "color": theme.ink, "linewidth": 0.9, "shrinkB": 9},
         bbox={"boxstyle": "round,pad=0.35", "facecolor": theme.paper, "edgecolor": theme.line},
     )  # fmt: skip
 
 
-def _label_offset(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Where the label goes, in points from the star: below and left of the front there is always room."""
-    across, up = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))
-    return (-170.0 if across > 0.35 else 30.0), (-48.0 if up > 0.25 else 60.0)
+def _label_offset(axes: Axes, star: tuple[float, float], others: list[tuple[float, float]]) -> tuple[float, float]:
+    """Where the label goes, in points from the star: inside the picture and over as few other models as may be."""
+    per_pixel = 72 / axes.figure.dpi
+    places = axes.transData.transform([star, *others]) * per_pixel
+    frame = axes.bbox.get_points() * per_pixel
+
+    def covered(offset: tuple[float, float]) -> int:
+        low = places[0] + offset - LABEL_MARGIN
+        high = low + LABEL_SIZE
+        outside = bool((low < frame[0]).any() or (high > frame[1]).any())
+        return 1000 * outside + int(((places[1:] > low) & (places[1:] < high)).all(axis=1).sum())
+
+    return min(LABEL_OFFSETS, key=covered)
 
 
 def _legend(result: RunResult, theme: Theme) -> list[Line2D]:
