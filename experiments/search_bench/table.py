@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from experiments.search_bench.cells import HERE
+from nas import wording
 from nas.statistics import ratio_interval
 
 FEWEST_PAIRS = 5
@@ -97,25 +98,31 @@ def markdown(found: list[dict[str, str]]) -> str:
 
 
 def picture(curves: pd.DataFrame, path: Path) -> None:
-    """Test hypervolume over the seconds: a line a run, the median of an engine's runs thick."""
-    tasks = list(curves.groupby(TASK, sort=False))
+    """Test hypervolume over the seconds, of tasks where there is any: a line a run, an engine's median thick."""
+    tasks = [(task, group) for task, group in curves.groupby(TASK, sort=False) if group.test_hypervolume.any()]
+    colors = {engine: f"C{k}" for k, engine in enumerate(dict.fromkeys(curves.engine))}
     figure, every = plt.subplots(
         1, len(tasks), figsize=(max(8, 5.5 * len(tasks)), 5), squeeze=False, layout="constrained"
     )
     for axes, (task, group) in zip(every[0], tasks, strict=True):
         end = group.at_seconds.max()
-        for k, (engine, part) in enumerate(group.groupby("engine", sort=False)):
+        for engine, part in group.groupby("engine", sort=False):
             runs = [one.groupby("at_seconds").test_hypervolume.max() for _, one in part.groupby("seed")]
             for one in runs:
                 axes.step(
-                    [*one.index, end], [*one, one.iloc[-1]], where="post", color=f"C{k}", linewidth=0.7, alpha=0.5
+                    [*one.index, end],
+                    [*one, one.iloc[-1]],
+                    where="post",
+                    color=colors[engine],
+                    linewidth=0.7,
+                    alpha=0.5,
                 )
             times = sorted({at for one in runs for at in one.index} | {end})
             joined = pd.DataFrame([one.reindex(times, method="ffill").fillna(0.0) for one in runs])
-            label = f"{engine}, {len(runs)} runs"
-            axes.step(times, joined.median(), where="post", color=f"C{k}", linewidth=2.2, label=label)
+            label = f"{engine}, {wording.numbered(len(runs), 'run')}"
+            axes.step(times, joined.median(), where="post", color=colors[engine], linewidth=2.2, label=label)
         axes.set(title=", ".join(task), xlabel="seconds since the command", ylabel="hypervolume on the test images")
-        axes.legend(loc="lower right", fontsize=9)
+        axes.legend(loc="upper left", fontsize=9)
         axes.grid(alpha=0.3)
         axes.set_xlim(left=0)
     path.parent.mkdir(parents=True, exist_ok=True)
