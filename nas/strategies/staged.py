@@ -1,13 +1,13 @@
 """The order of a run: scouts, search, finishes. One ask/tell strategy; what searches is a `Proposer` put into it.
 
 1. Scouts: ladder networks from the largest feasible downwards, through every rung. They show where the limit lies.
-2. Search (`search`): genomes near that size, ranked by untrained looks: the KL to the original's logits after the
-   refit. That the look may rank was measured (`experiments/ranking`). Those furthest ahead of the ladder are trained
-   through the rungs: the promotions.
-3. Finishes (`finishes`): most of the budget.
+2. Search (`search`): genomes near that size and, as far as they look as good, below it, ranked by untrained looks: the
+   KL to the original's logits after the refit. That the look may rank was measured (`experiments/ranking`). Those
+   furthest ahead of the ladder are trained through the rungs: the promotions.
+3. Finishes (`finishes`): at least half of the budget.
 
 Size is the first resource among the objectives, the file's bytes unless told otherwise; where there are more, a network
-is ahead of the ladder if it is so on the axis of any of them, and finishes take turns between them.
+is ahead of the ladder if it is so on the axis of any of them, and finishes are weighed by the volume below all of them.
 
 Everything is a function of the plan and the evaluations told, in their order. Prices are the plan's, never the clock's.
 """
