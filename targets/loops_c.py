@@ -7,6 +7,7 @@ copies and transposed convolutions are those in `nas/deploy/c`. Names are those 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 from targets.geometry import Geometry
@@ -21,43 +22,39 @@ LANES_4X, LANES_PADDED = 16, 8
 
 def conv_dsp(g: Geometry) -> Counts:
     """Windows unrolled tap by tap, widened to int16, then two pixels x two filters."""
-    depth = g.channels * g.taps
-    pairs, odd = divmod(g.pixels, 2)
-    twos, one = divmod(g.out_channels, 2)
     words, rest = divmod(g.channels, 4)
     inside = g.rows * g.columns
     return {
-        **words_product("2x2", pairs * twos, depth),
-        **words_product("2x1", pairs * one, depth),
-        **words_product("1x1", odd * g.out_channels, depth),
-        **zeros(g.pixels * g.taps - inside, 2 * g.channels),
-        "valid_taps": inside,
+        **two_windows(g, words_product),
         "words_widened": inside * words,
         "any_words_widened": inside * (words > 0),
         "values_widened": inside * rest,
         "any_values_widened": inside * (rest > 0),
         **misaligned("widened", inside * words, rest),
-        "window_rows": g.pixels * g.kernel[0],
-        "pixels": g.pixels,
-        "pairs": pairs,
-        "odd_pixels": odd,
-        "calls": 1,
     }
 
 
 def conv_scalar(g: Geometry) -> Counts:
     """The same value by value."""
+    inside = g.rows * g.columns
+    return {
+        **two_windows(g, values_product),
+        "values_widened": inside * g.channels,
+    }
+
+
+def two_windows(g: Geometry, matrix_product: Callable[[str, int, int], Counts]) -> Counts:
+    """What both have: every tap written or filled with zeros, and products of two pixels x two filters."""
     depth = g.channels * g.taps
     pairs, odd = divmod(g.pixels, 2)
     twos, one = divmod(g.out_channels, 2)
     inside = g.rows * g.columns
     return {
-        **values_product("2x2", pairs * twos, depth),
-        **values_product("2x1", pairs * one, depth),
-        **values_product("1x1", odd * g.out_channels, depth),
+        **matrix_product("2x2", pairs * twos, depth),
+        **matrix_product("2x1", pairs * one, depth),
+        **matrix_product("1x1", odd * g.out_channels, depth),
         **zeros(g.pixels * g.taps - inside, 2 * g.channels),
         "valid_taps": inside,
-        "values_widened": inside * g.channels,
         "window_rows": g.pixels * g.kernel[0],
         "pixels": g.pixels,
         "pairs": pairs,

@@ -49,7 +49,7 @@ class Search:
 
         With the fewest bits a weight, and so wider, first: a short search should have seen them.
         """
-        centre = ladder.at_size(self.space, self.known.measure, self.known.target_size())
+        centre = ladder.at_size(self.space, self.known.measure, self.target)
         seeds = []
         indices = self.space.encode(centre)
         for k, gene in enumerate(self.space.genes):
