@@ -43,10 +43,10 @@ class Finishes:
             return False
         # Few networks fit a tight limit; then each of them gets more.
         left = min(plan.finishes - self.asked, len(choices) + len(found))
-        least = plan.look + 10 * plan.step(chosen.graph)
+        least = plan.job(chosen.graph, max(10, plan.rungs[-1]), cooldown=0.0)
         unspent = plan.total - self.jobs.spent
         if unspent < least:
-            return False  # too little is left for a training worth its name
+            return False  # less is left than the rungs before it took
         left = max(1, min(left, int(unspent / least)))
         self.asked += 1
         self.jobs.push_finish(chosen, plan.steps_for(chosen.graph, unspent / left))

@@ -297,7 +297,8 @@ def test_a_real_run_of_sixty_seconds(files: Files, tmp_path: Path) -> None:
     finishes = [e for e in outcomes(front.folder) if e.job.rung == 3]
     assert len(finishes) >= 2
     assert front.result.seconds["search"] > 40
-    assert min(e.job.steps for e in finishes) > 40
+    rungs = next(entry["rungs"] for entry in read(front.folder / LEDGER_FILE) if entry["entry"] == "plan")
+    assert min(e.job.steps for e in finishes) >= rungs[-1] // 10 * 10  # however slow the machine became
 
 
 @pytest.mark.slow

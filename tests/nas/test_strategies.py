@@ -350,6 +350,19 @@ def test_after_the_smallest_the_next_finish_is_the_one_that_adds_most() -> None:
     assert [c.size for c in strategy.finishes.found_ahead()] == [4000, 2100]
 
 
+@pytest.mark.parametrize(("left", "finishes"), [(29, 1), (30, 2)])
+def test_a_finish_shorter_than_the_rungs_before_it_is_left_out(left: int, finishes: int) -> None:
+    """A look is 4 and the rungs are 26 steps, so a finish takes 30 of what a slow machine left after the first one."""
+    strategy = build("ladder", plan=replace(PLAN, rungs=(5, 26)))
+    asked: list[Job] = []
+    while job := strategy.ask():
+        asked.append(job)
+        if sum(one.rung == 3 for one in asked) == 1:
+            strategy.replan(strategy.plan.rescaled(total=strategy.spent + left))
+        strategy.tell(suite.evaluate(job))
+    assert sum(one.rung == 3 for one in asked) == finishes
+
+
 def test_options_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('proposer = "tpe"\nsearch_share = 0\nrefitted = false\n')
