@@ -1,7 +1,8 @@
 """The full trainings: each is placed where the measurements so far expect most of it.
 
-Every third is the ladder's, so that floor and control are always there; found networks that are not ahead of the ladder
-at equal training give their turns away.
+Every third is the ladder's, so that floor and control are always there, and the first of them begins with the search;
+found networks that are not ahead of the ladder at equal training give their turns away. Where the ladder falls short of
+the aim, it has a turn only if nothing else has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from nas.strategies.candidate import Candidate
 from nas.strategies.jobs import Jobs
 from nas.strategies.known import NICHE, Known
 from nas.strategies.options import Options
-from nas.strategies.search import promising, search_rung
+from nas.strategies.search import PROMOTED, promising, search_rung
 from search_spaces.genes import Genome
 
 
@@ -29,28 +30,39 @@ class Finishes:
         self.known, self.jobs, self.options = known, jobs, options
         self.asked = 0
 
-    def push(self) -> bool:
+    def push_floor(self, kept: float) -> None:
+        """Queues the ladder's first full training, if it may have one: a run has a model soon, whatever comes after.
+
+        Args:
+            kept: what search and promotions are going to cost.
+        """
+        if self._is_ladders_turn():
+            self.push(kept=kept)
+
+    def push(self, *, kept: float = 0.0) -> bool:
         """Queues the next full training; False when there is none left to do, or nothing to pay it with."""
         plan = self.jobs.plan
         if self.asked >= plan.finishes:
             return False
         found = self.found_ahead()
         choices = self._ladder_near(self.known.target_size(), bracket=self.asked % 2 == 1)
-        every = self.options.ladder_every
-        ladders_turn = not found or (every > 0 and self.asked % every == 0)
-        chosen = next(iter([*choices, *found] if ladders_turn else [*found, *choices]), None)
+        chosen = next(iter([*choices, *found] if self._is_ladders_turn() else [*found, *choices]), None)
         if chosen is None:
             return False
         # Few networks fit a tight limit; then each of them gets more.
-        left = min(plan.finishes - self.asked, len(choices) + len(found))
+        left = plan.finishes - self.asked if kept else min(plan.finishes - self.asked, len(choices) + len(found))
         least = plan.job(chosen.graph, max(10, plan.rungs[-1]), cooldown=0.0)
-        unspent = plan.total - self.jobs.spent
+        unspent = plan.total - self.jobs.spent - kept
         if unspent < least:
             return False  # less is left than the rungs before it took
         left = max(1, min(left, int(unspent / least)))
         self.asked += 1
         self.jobs.push_finish(chosen, plan.steps_for(chosen.graph, unspent / left))
         return True
+
+    def _is_ladders_turn(self) -> bool:
+        every = self.options.ladder_every
+        return every > 0 and self.asked % every == 0 and not self.known.falls_short
 
     def found_ahead(self) -> list[Candidate]:
         """Found networks ahead of the ladder at equal training and not yet finished, the next to finish first.
@@ -60,7 +72,7 @@ class Finishes:
         network's drop is judged by the found networks finished so far.
         """
         if not self.options.promoted:
-            best = promising(self.known, search_rung(self.options), 2 * self.jobs.plan.finishes)
+            best = promising(self.known, search_rung(self.options), PROMOTED * self.jobs.plan.finishes)
             return [c for c in best if not self._taken(c)]
         known = self.known
         found = [(c, m) for c in known.candidates.values() if not c.is_ladder and (m := c.measured(known.top))]

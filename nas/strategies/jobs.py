@@ -16,13 +16,14 @@ class Jobs:
 
     Attributes:
         spent: by all jobs that were handed out, in the plan's unit.
+        spent_on_finishes: the full trainings' part of it.
     """
 
     def __init__(self, known: Known, plan: Plan, *, seed: int) -> None:
         self.known, self.plan, self.seed = known, plan, seed
         self.queue: list[Job] = []
         self.in_flight: dict[str, Job] = {}
-        self.spent = 0.0
+        self.spent = self.spent_on_finishes = 0.0
 
     def push(self, candidate: Candidate, rung: int) -> Job:
         """Queues the job that brings a candidate to `rung`, from the rung below or from the refit."""
@@ -45,11 +46,18 @@ class Jobs:
         """The next job that can be paid; those before it that cannot are dropped."""
         while self.queue:
             job = self.queue.pop(0)
-            if job.rung == self.known.finish or self.leaves_room(self.price_of(job)):
+            price, is_finish = self.price_of(job), job.rung == self.known.finish
+            if is_finish or self.leaves_room(price):
                 self.in_flight[job.id] = job
-                self.spent += self.price_of(job)
+                self.spent += price
+                self.spent_on_finishes += price if is_finish else 0.0
                 return job
         return None
+
+    @property
+    def are_home(self) -> bool:
+        """Nothing queued or under way but full trainings, which the search does not wait for."""
+        return not self.queue and all(job.rung == self.known.finish for job in self.in_flight.values())
 
     def finishing(self, candidate: Candidate) -> bool:
         """Is its full training under way?"""
@@ -62,4 +70,4 @@ class Jobs:
 
     def leaves_room(self, price: float) -> bool:
         """Would the finishes keep their share after spending that much on something else?"""
-        return self.spent + price <= (1 - FINISH_SHARE) * self.plan.total
+        return self.spent - self.spent_on_finishes + price <= (1 - FINISH_SHARE) * self.plan.total

@@ -79,8 +79,7 @@ class Known:
         return tuple(value_of(name, cost, 0.0) for name in self.resources)
 
     def _ladder(self, count: int) -> list[Genome]:
-        largest = self.most or self._resources(self.price(self.space.original))[0]
-        return ladder.rungs(self.space, self.measure, largest, count)
+        return ladder.rungs(self.space, self.measure, self._most_size(), count)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 
@@ -100,6 +99,16 @@ class Known:
         """The smallest size at which the ladder is expected to meet the aim."""
         high = max(c.size for c in self.scouts)
         return schedule.smallest_within(self.aim, min(high, self._smallest()), high, self.curve(), self.answers)
+
+    @property
+    def falls_short(self) -> bool:
+        """Does another limit than size keep the ladder too small for the aim? Then it tells little of what can be."""
+        largest, most = max(c.size for c in self.scouts), self._most_size()
+        expected = schedule.expected_drop(largest, self.curve(), self.answers)
+        return most > NICHE * largest and expected > self.aim
+
+    def _most_size(self) -> float:
+        return self.most or self._resources(self.price(self.space.original))[0]
 
     def _smallest(self) -> float:
         return max(self._resources(self.price(ladder.thinnest(self.space, self.measure)))[0], 1e-9)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from nas.evaluation import Evaluation
 from nas.objectives import violation
 from nas.schedule import Curve, Measured
-from nas.strategies import ladder
+from nas.strategies.band import Band
 from nas.strategies.candidate import Candidate
 from nas.strategies.jobs import Jobs
 from nas.strategies.known import NICHE, Known
@@ -16,11 +16,8 @@ from nas.strategies.options import Options
 from nas.strategies.proposers import FAILED, Proposer
 from search_spaces.genes import Genome
 
-BAND = 5
-"""Niches that the search covers, counted from the ladder's target upwards."""
-
-RANK_SHARE = 0.25
-"""Of the full ranks, in the network that begins the search with all its large layers as two."""
+PROMOTED = 2
+"""Looks whose networks are trained through the rungs, for each finish."""
 
 
 class Search:
@@ -33,64 +30,13 @@ class Search:
     def __init__(
         self, known: Known, jobs: Jobs, options: Options, make_proposer: Callable[[list[Genome]], Proposer]
     ) -> None:
-        self.known, self.space, self.jobs, self.options = known, known.space, jobs, options
-        self.rung = search_rung(options)
-        self.reached = self.target = known.target_size()
-        self.wanted = looks_of_ladder(known, self.rung)
-        self.proposer = make_proposer(self._seeds() if options.seeded else [])
+        self.known, self.jobs = known, jobs
+        self.rung, self.band = search_rung(options), Band(known)
+        self.wanted = None if self.band.is_open else looks_of_ladder(known, self.rung)
+        self.proposer = make_proposer(self.band.seeds() if options.seeded else [])
         for candidate in known.scouts if options.seeded else []:
             if found := candidate.evaluations.get(self.rung):
                 self.judge(candidate, found)
-
-    # -- where to look ------------------------------------------------------------------------------------------
-
-    def _seeds(self) -> list[Genome]:
-        """The ladder network nearest the target, one gene or all ranks changed, moved into the band.
-
-        With the fewest bits a weight, and so wider, first: a short search should have seen them.
-        """
-        centre = ladder.at_size(self.space, self.known.measure, self.target)
-        seeds = []
-        indices = self.space.encode(centre)
-        for k, gene in enumerate(self.space.genes):
-            if gene.kind in ("width", "rank", "bits"):  # the lowest rank says nothing of the others
-                continue
-            changed = indices.copy()
-            changed[k] = 0
-            seeds.append(self._into_band(self.space.decode(changed)))
-        if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
-            seeds.append(self._into_band(factored))
-        found = [genome for genome in dict.fromkeys([centre, *seeds]) if genome]
-        packed = [self._into_band(other) for genome in found if (other := self.space.packed(genome)) != genome]
-        return [genome for genome in dict.fromkeys([*packed, *found[1:]]) if genome]
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Sizes worth searching, within the limit.
-
-        Upwards from the target, which tends to be set too low at first, and downwards as far as the search gets: a
-        niche below the smallest network that looks as good as the ladder's at the target.
-        """
-        most = self.known.most or float("inf")
-        return self.reached / NICHE, min(self.target * NICHE**BAND, most)
-
-    def _into_band(self, genome: Genome) -> Genome | None:
-        """The genome itself if it lies in the band, else its widths scaled together until it does; None if never."""
-        low, high = self.band
-        size = self.known.measure(genome)
-        if low <= size <= high:
-            return genome
-        small, large = 1 / 16, 16.0
-        for _ in range(14):
-            factor = (small * large) ** 0.5
-            candidate = self.space.scaled(genome, factor)
-            size = self.known.measure(candidate)
-            if low <= size <= high:
-                return candidate
-            small, large = (factor, large) if size < low else (small, factor)
-        return None
-
-    # -- asking and telling the proposer ------------------------------------------------------------------------
 
     def propose(self) -> bool:
         """Queues a new, feasible genome of the proposer's; False when it has none or it cannot be paid."""
@@ -98,7 +44,7 @@ class Search:
             asked = self.proposer.propose()
             if asked is None:
                 return False
-            genome = self._into_band(asked)
+            genome = self.band.moved(asked)
             if genome is None:
                 worst = (FAILED,) * (len(self.known.resources) + 1)
                 self.proposer.tell(asked, worst, 1.0 + violation(self.known.price(asked), self.known.limits))
@@ -116,8 +62,8 @@ class Search:
     def judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Tells the proposer how a look, or a first training, came out."""
         kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
-        if self.wanted is not None and kl <= self.wanted.at(self.target):
-            self.reached = min(self.reached, candidate.size)
+        if self.wanted is not None and kl <= self.wanted.at(self.band.target):
+            self.band.reached = min(self.band.reached, candidate.size)
         self.proposer.tell(candidate.genome, (*candidate.resources, kl), 0.0)
 
 
@@ -133,18 +79,23 @@ def looks_of_ladder(known: Known, rung: int, axis: int = 0) -> Curve | None:
 
 
 def promising(known: Known, rung: int, most: int) -> list[Candidate]:
-    """The found networks furthest ahead of the ladder after the search's rung, about as many from each size niche."""
+    """The found networks furthest ahead of the ladder after the search's rung, about as many from each size niche.
+
+    Those of the lowest KL where the ladder falls short, which says nothing then.
+    """
     looks = {c.genome: kl for c in known.candidates.values() if (kl := c.told(rung)) is not None}
     found = [c for c in known.candidates.values() if not c.is_ladder and c.genome in looks]
     curves = [curve for axis in known.axes if (curve := looks_of_ladder(known, rung, axis))]
     if not curves:
         return found[:most]
-    # How far ahead of the ladder at the same size: what is left when size is taken out.
-    gain = {
-        c.genome: max(curve.at(value) for curve, value in zip(curves, c.resources, strict=True))
-        / max(looks[c.genome], 1e-3)
-        for c in found
-    }
+
+    def ladders(candidate: Candidate) -> float:
+        """What the ladder's looks say of a network like it: taken out, so that size alone is no merit."""
+        if known.falls_short:
+            return 1.0
+        return max(curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
+
+    gain = {c.genome: ladders(c) / max(looks[c.genome], 1e-3) for c in found}
     found.sort(key=lambda c: (-gain[c.genome], c.size, c.genome.values))
     niches = {c.genome: round(math.log(c.size, NICHE)) for c in found}
     each = math.ceil(most / max(len(set(niches.values())), 1))

@@ -4,7 +4,7 @@
 2. Search (`search`): genomes near that size and, as far as they look as good, below it, ranked by untrained looks: the
    KL to the original's logits after the refit. That the look may rank was measured (`experiments/ranking`). Those
    furthest ahead of the ladder are trained through the rungs: the promotions.
-3. Finishes (`finishes`): at least half of the budget.
+3. Finishes (`finishes`): at least half of the budget. The first, the ladder's, is already under way during the search.
 
 Size is the first resource among the objectives, the file's bytes unless told otherwise; where there are more, a network
 is ahead of the ladder if it is so on the axis of any of them, and finishes are weighed by the volume below all of them.
@@ -20,13 +20,14 @@ from typing import Literal
 from nas.evaluation import Evaluation, Job
 from nas.objectives import Limits
 from nas.plan import Plan
+from nas.strategies import ladder
 from nas.strategies.candidate import Candidate
 from nas.strategies.finishes import Finishes
 from nas.strategies.jobs import Jobs
 from nas.strategies.known import Known
 from nas.strategies.options import Options
 from nas.strategies.proposers import Proposer
-from nas.strategies.search import Search, promising, search_rung
+from nas.strategies.search import PROMOTED, Search, promising, search_rung
 from search_spaces.genes import Genome
 from search_spaces.space import SearchSpace
 from targets.cost import Cost
@@ -107,7 +108,7 @@ class Staged:
             if not self.jobs.queue:
                 return None
             if job := self.jobs.hand_out():
-                if self.phase in ("search", "promotions"):
+                if self.phase in ("search", "promotions") and job.rung < self.known.finish:
                     self.searched += self.jobs.price_of(job)
                 return job
 
@@ -129,9 +130,9 @@ class Staged:
         """Puts the next job or jobs into the queue, moving through the phases; none while a phase waits for its own."""
         if self.phase == "scouts" and not self.jobs.in_flight:
             self._begin_search()
-        if self.phase == "search" and not self._goes_on_searching() and not self.jobs.in_flight:
+        if self.phase == "search" and not self._goes_on_searching() and self.jobs.are_home:
             self._promote()
-        if self.phase == "promotions" and not self.jobs.queue and not self.jobs.in_flight:
+        if self.phase == "promotions" and self.jobs.are_home:
             self.phase = "finishes"
         if self.phase == "finishes" and not self.finishes.push():
             self.phase = "done"
@@ -142,6 +143,14 @@ class Staged:
             return
         self.phase = "search"
         self.search = Search(self.known, self.jobs, self.options, self.make_proposer)
+        self.finishes.push_floor(kept=self._price_of_search())
+
+    def _price_of_search(self) -> float:
+        """What looks and promotions are going to cost, about."""
+        plan, known = self.plan, self.known
+        graph = known.space.apply(ladder.at_size(known.space, known.measure, known.target_size()))
+        promoted = PROMOTED * plan.finishes if self.options.promoted else 0
+        return plan.search_share * plan.total + promoted * plan.job(graph, plan.rungs[-1])
 
     def _goes_on_searching(self) -> bool:
         """Queues a proposal if the search has one and may still pay it."""
@@ -154,6 +163,6 @@ class Staged:
         self.phase = "promotions"
         rung = search_rung(self.options)
         if self.options.promoted and rung < self.known.top:
-            best = promising(self.known, rung, 2 * self.plan.finishes)
+            best = promising(self.known, rung, PROMOTED * self.plan.finishes)
             for candidate in sorted(best, key=lambda c: (c.size, c.genome.values)):
                 self.jobs.push(candidate, rung + 1)

@@ -16,10 +16,11 @@ from nas.ledger import LEDGER_FILE, Ledger
 from nas.objectives import Limits
 from nas.pareto import hypervolume
 from nas.strategies import ladder
+from nas.strategies.band import Band
 from nas.strategies.bayes import TpeProposer
 from nas.strategies.candidate import Candidate
 from nas.strategies.evolution import EvolutionProposer, GenerationalProposer
-from nas.strategies.known import NICHE
+from nas.strategies.known import NICHE, Known
 from nas.strategies.options import STRATEGIES, Options, load_options
 from nas.strategies.proposers import FAILED, Proposer, RandomProposer
 from nas.strategies.search import search_rung
@@ -363,6 +364,37 @@ def test_a_finish_shorter_than_the_rungs_before_it_is_left_out(left: int, finish
     assert sum(one.rung == 3 for one in asked) == finishes
 
 
+def test_the_ladders_first_finish_begins_with_the_search_which_does_not_wait_for_it() -> None:
+    strategy = build("nsga2", plan=replace(PLAN, workers=2))
+    floor: Job | None = None
+    later: list[Job] = []
+    while job := strategy.ask():
+        if job.rung == suite.finish_rung(strategy) and floor is None:
+            assert strategy.phase == "search"
+            assert strategy.candidates[job.genome].is_ladder
+            floor = job  # its worker takes for ever
+            continue
+        later += [job] if floor else []
+        strategy.tell(suite.evaluate(job))
+    assert {job.rung for job in later} == {0, 1, 2, 3}
+    assert strategy.phase == "done"
+    assert list(strategy.in_flight.values()) == [floor]
+
+
+def test_where_the_ladder_falls_short_found_networks_have_its_turns() -> None:
+    strategy = build("nsga2", limits=TIGHT, resources=("size_bytes", "ram_bytes"))
+
+    def work(job: Job) -> Evaluation:
+        found = suite.evaluate(job)
+        is_ladder = strategy.candidates[job.genome].is_ladder
+        return replace(found, drop=60.0, kl=2.0) if is_ladder and job.rung else found
+
+    log = drive(strategy, work=work)
+    finishes = [job for job in log.jobs if job.rung == suite.finish_rung(strategy)]
+    assert finishes
+    assert not any(strategy.candidates[job.genome].is_ladder for job in finishes)
+
+
 def test_options_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('proposer = "tpe"\nsearch_share = 0\nrefitted = false\n')
@@ -453,7 +485,52 @@ def test_the_search_goes_further_down_while_small_networks_look_as_good_as_the_l
         strategy = build("nsga2", plan=replace(PLAN, total=4000.0))
         drive(strategy, work=work)
         assert strategy.search is not None
-        return min(c.size for c in strategy.candidates.values() if not c.is_ladder) / strategy.search.target
+        return min(c.size for c in strategy.candidates.values() if not c.is_ladder) / strategy.search.band.target
 
     assert smallest(kl=10.0) >= 1 / NICHE
     assert smallest(kl=0.01) < 1 / NICHE**2
+
+
+TIGHT = Limits(size_bytes=6500, ram_bytes=4300, drop=4.0)
+"""The largest uniform toy within it has 3,120 bytes and needs 4,240 of RAM; the cheapest network needs 2,416."""
+
+
+def band_of(limits: Limits, drop: float) -> Band:
+    """The band after scouts that all came to that drop."""
+    known = Known(toy_space(), price, limits, aim=3.0, resources=("size_bytes", "ram_bytes"), top=2, scouts=3)
+    for scout in known.scouts:
+        job = Job.make(scout.genome, 2, 10, "refit", run_seed=0)
+        known.told(Evaluation(job, scout.cost, accuracy=95 - drop, drop=drop, kl=1.0))
+    return Band(known)
+
+
+def test_the_ladder_falls_short_only_where_another_limit_keeps_it_small_and_the_aim_is_out_of_reach() -> None:
+    assert [band_of(TIGHT, drop).is_open for drop in (90.0, 1.0)] == [True, False]  # finishes keep a fifth of a drop
+    assert not band_of(replace(TIGHT, ram_bytes=None), 90.0).is_open
+
+
+def test_where_the_ladder_falls_short_the_band_is_open_and_seeds_are_as_wide_as_limits_let_them_be() -> None:
+    band = band_of(TIGHT, 90.0)
+    assert band.ends == (3120 / NICHE, 6500)
+    seeds = band.seeds()
+    assert all(band.known.measure(seed) <= 6500 for seed in seeds)
+    depths = [[v for g, v in zip(toy_space().genes, seed.values, strict=True) if g.kind == "depth"] for seed in seeds]
+    assert [0, 0, 0] in depths
+    assert max(price(seed).size_bytes for seed in seeds) > 1.2 * 3120
+    for seed in seeds[:4]:  # the ladder's, and those with one, two and three blocks left out
+        assert band.filled(seed, 6500.0) == seed
+
+
+def test_a_network_grows_to_the_size_asked_for_and_hardly_beyond() -> None:
+    band = band_of(replace(TIGHT, ram_bytes=None), 1.0)
+    grown = price(band.filled(toy_space().uniform(0.0), 4500.0)).size_bytes
+    assert 4500 <= grown < 4500 * NICHE
+
+
+def test_a_genome_that_breaks_a_limit_is_moved_into_the_band_where_other_widths_can_grow() -> None:
+    """Every random genome ends within the limits and the band, or nowhere."""
+    band, rng = band_of(TIGHT, 90.0), np.random.default_rng(0)
+    moved = [band.moved(toy_space().sample(rng=rng)) for _ in range(100)]
+    low, high = band.ends
+    assert sum(one is not None for one in moved) > 60
+    assert all(low <= band.known.measure(one) <= high for one in moved if one)
