@@ -25,7 +25,8 @@ class Band:
 
     Attributes:
         target: where the ladder is expected to meet the aim.
-        reached: the smallest size found to look as good as the ladder there.
+        reached: the smallest size at which something found should look as good as the ladder there, were its KL doubled
+            by every halving. Real ones grow more slowly (`experiments/search_bench`).
         is_open: the ladder falls short of the aim, so that the band goes up to the limit.
     """
 
@@ -39,7 +40,7 @@ class Band:
         """Sizes worth searching, within the limit.
 
         Upwards from the target, which tends to be set too low at first, and downwards as far as the search gets: a
-        niche below the smallest network that looks as good as the ladder's at the target.
+        niche below what should look as good as the ladder's at the target.
         """
         most = self.known.most or float("inf")
         return self.reached / NICHE, most if self.is_open else min(self.target * NICHE**BAND, most)
