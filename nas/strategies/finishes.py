@@ -18,6 +18,9 @@ from nas.strategies.options import Options
 from nas.strategies.search import PROMOTED, promising, search_rung
 from search_spaces.genes import Genome
 
+SAFE = 0.5
+"""Share of the aim that the first finish is placed for, since at first a scout tells little of its finish."""
+
 
 class Finishes:
     """Whose full training is next, and how long it is.
@@ -31,33 +34,37 @@ class Finishes:
         self.asked = 0
 
     def push_floor(self, kept: float) -> None:
-        """Queues the ladder's first full training, if it may have one: a run has a model soon, whatever comes after.
+        """Queues the ladder's first full training, if it may have one, at a size that should easily do.
+
+        So a run has a model within the limits soon, whatever comes after.
 
         Args:
             kept: what search and promotions are going to cost.
         """
-        if self._is_ladders_turn():
-            self.push(kept=kept)
+        near = self._ladder_near(self.known.target_size(share=SAFE), bracket=False)
+        if near and self._is_ladders_turn():
+            self._queue(near[0], of=self.jobs.plan.finishes, kept=kept)
 
-    def push(self, *, kept: float = 0.0) -> bool:
+    def push(self) -> bool:
         """Queues the next full training; False when there is none left to do, or nothing to pay it with."""
-        plan = self.jobs.plan
-        if self.asked >= plan.finishes:
+        left = self.jobs.plan.finishes - self.asked
+        if left <= 0:
             return False
         found = self.found_ahead()
         choices = self._ladder_near(self.known.target_size(), bracket=self.asked % 2 == 1)
         chosen = next(iter([*choices, *found] if self._is_ladders_turn() else [*found, *choices]), None)
-        if chosen is None:
-            return False
         # Few networks fit a tight limit; then each of them gets more.
-        left = plan.finishes - self.asked if kept else min(plan.finishes - self.asked, len(choices) + len(found))
+        return chosen is not None and self._queue(chosen, of=min(left, len(choices) + len(found)))
+
+    def _queue(self, chosen: Candidate, *, of: int, kept: float = 0.0) -> bool:
+        """Queues it with its part of what is not spent, if that pays for more than the rungs before it."""
+        plan = self.jobs.plan
         least = plan.job(chosen.graph, max(10, plan.rungs[-1]), cooldown=0.0)
         unspent = plan.total - self.jobs.spent - kept
         if unspent < least:
-            return False  # less is left than the rungs before it took
-        left = max(1, min(left, int(unspent / least)))
+            return False
         self.asked += 1
-        self.jobs.push_finish(chosen, plan.steps_for(chosen.graph, unspent / left))
+        self.jobs.push_finish(chosen, plan.steps_for(chosen.graph, unspent / max(1, min(of, int(unspent / least)))))
         return True
 
     def _is_ladders_turn(self) -> bool:

@@ -95,10 +95,10 @@ class Known:
         """The ladder's finishes so far. Found networks follow another curve and would mislead about the ladder."""
         return [m for c in self.candidates.values() if c.is_ladder and (m := c.measured(self.finish))]
 
-    def target_size(self) -> float:
-        """The smallest size at which the ladder is expected to meet the aim."""
+    def target_size(self, *, share: float = 1.0) -> float:
+        """The smallest size at which the ladder is expected to meet the aim, or that share of it."""
         high = max(c.size for c in self.scouts)
-        return schedule.smallest_within(self.aim, min(high, self._smallest()), high, self.curve(), self.answers)
+        return schedule.smallest_within(share * self.aim, min(high, self._smallest()), high, self.curve(), self.answers)
 
     @property
     def falls_short(self) -> bool:
