@@ -62,6 +62,8 @@ def audit(
     fit = [k for k, point in enumerate(points) if judge.fits(point.cost, limits)]
     searched = [k for k in fit if not points[k].is_ladder]
     ladder = [k for k in fit if points[k].is_ladder]
+    if not any(points[k].id in finished for k in ladder):
+        ladder = []  # its scouts alone are no control
     measured = np.array([point.val_drop for point in points])
     gains = [below(searched, row) - below(ladder, row) for row in resampled] if searched and ladder else []
     low, high = np.quantile(gains, [0.025, 0.975]) if gains else (None, None)

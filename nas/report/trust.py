@@ -38,7 +38,7 @@ def _looks(audit: Audit) -> str:
 def _gain(audit: Audit) -> str:
     ours, theirs, low, high = audit.search_volume, audit.ladder_volume, audit.gain_low, audit.gain_high
     if ours is None or theirs is None or low is None or high is None:
-        return "There is nothing found, or no ladder, within the limits of cost, so there is no gain to speak of."
+        return "Nothing found, or nothing of the ladder, was finished within the limits: there is no gain to speak of."
     told = (
         f"The found networks' hypervolume is {wording.number(ours, 3)}, the ladder's {wording.number(theirs, 3)}: "
         f"a gain of {wording.number(ours - theirs, 3)}, 95 % interval {wording.number(low, 3)} to "

@@ -103,6 +103,15 @@ def test_without_a_ladder_there_is_no_gain() -> None:
     assert found.search_volume == pytest.approx(80)
 
 
+def test_a_ladder_that_was_only_scouted_is_no_control() -> None:
+    final = judge()
+    kept = {name: final.answers(answers(wrong)) for name, wrong in WRONG.items()}
+    scouted = [row for row in archive() if row.rung == 0 or row.id in ("found", "other")]
+    found = audit(POINTS, kept, final, scouted, **SETTINGS)
+    assert found is not None
+    assert (found.ladder_volume, found.gain_low, found.gain_high) == (None,) * 3
+
+
 def test_a_choice_by_luck_looks_better_than_it_is() -> None:
     """Two networks of 2.1 points each, limit 2; whichever has 1.0 in a resampling is chosen there, at 1.1 better."""
     twins = [replace(point(name, 32 + k, 2.1, front=False), val_drop_upper95=2.1) for k, name in enumerate("ab")]

@@ -328,7 +328,7 @@ def test_the_report_says_how_far_to_trust_the_search(result: RunResult) -> None:
     [
         ({"gain_low": -0.1}, "The interval includes 0: this run does not show that its search beat the ladder."),
         ({"gain_low": -0.8, "gain_high": -0.2}, "The ladder won."),
-        ({"ladder_volume": None, "gain_low": None, "gain_high": None}, "so there is no gain to speak of"),
+        ({"ladder_volume": None, "gain_low": None, "gain_high": None}, ": there is no gain to speak of"),
         ({"look_correlation": None, "finished": 3}, "3 networks were both looked at untrained and finished: too few"),
         ({"optimism": 0.5}, "its 95 % bound of 1.63 then is 2.13, beyond the limit of 2.00."),
     ],
