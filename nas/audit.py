@@ -50,7 +50,7 @@ def audit(
     if not points:
         return None
     looks = {row.id: row.kl for row in archive if row.rung == 0 and row.kl is not None}
-    finished = {row.id for row in archive if row.rung == finish_rung}
+    finished = {row.id for row in archive if row.rung == finish_rung and row.status == "ok"}
     pairs = [(looks[p.id], p) for p in points if p.id in finished and p.id in looks]
     kls, drops = [kl for kl, _ in pairs], [p.val_drop for _, p in pairs]
     sizes = [float(p.cost.size_bytes) for _, p in pairs]

@@ -1,7 +1,7 @@
-"""What a budget buys: a frozen price list in worker seconds (or in steps), measured once and written to the ledger.
+"""What a budget buys: a price list in worker seconds (or in steps), measured and written to the ledger.
 
-The search reasons in these prices and never looks at a clock, so the same plan gives the same run. The clock is only a
-final cut-off; where it and the plan drift apart, the driver writes a corrected plan to the ledger.
+The search reasons in these prices and never looks at a clock, so the same plans give the same run. The clock is only a
+final cut-off; where it and the plan drift apart, the driver writes a corrected plan to the ledger (`nas.pacing`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Plan:
         per_op, per_mac: one training step of a batch costs `per_op * operators + per_mac * MACs`.
         rungs: training steps a candidate has seen at the end of each rung; the finish is the rung after the last.
         scouts: ladder networks measured first.
-        search_share: of `total`, what the search between scouts and finishes may cost.
-        finishes: full trainings at the end, a multiple of `workers`.
+        search_share: of `total`, what looks may cost; promotions come on top.
+        finishes: full trainings, a multiple of `workers`.
         reserved: kept out of `total` for trainings with other seeds after the search (`nas.repeats`).
     """
 
@@ -41,7 +41,7 @@ class Plan:
     per_mac: float
     rungs: tuple[int, ...] = (25, 100)
     scouts: int = 6
-    search_share: float = 0.15
+    search_share: float = 0.18
     finishes: int = 4
     reserved: float = 0.0
 
@@ -58,7 +58,7 @@ class Plan:
         return max(10, int((price - self.look) / self.step(graph)) // 10 * 10)
 
     def rescaled(self, *, total: float) -> Plan:
-        """The plan with another total. Prices stay, since what is already spent was counted in them."""
+        """The plan with another total."""
         return replace(self, total=total)
 
     def to_json(self) -> dict[str, Any]:

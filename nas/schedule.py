@@ -22,6 +22,9 @@ SELECTION = 0.2
 
 SLOPE_WEIGHT = 2.0
 
+FLOOR = 0.05
+"""Drops and KLs below it are taken for it: their logarithms would be noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -44,7 +47,7 @@ class Curve:
     def __init__(self, points: Sequence[Measured]) -> None:
         ordered = sorted(points, key=lambda p: p.size)
         self.sizes = np.log2([p.size for p in ordered])
-        drops = np.maximum([p.drop for p in ordered], 0.05)
+        drops = np.maximum([p.drop for p in ordered], FLOOR)
         # Noise can make a larger network look worse; the running minimum from the small end keeps the curve monotone.
         self.drops = np.log2(np.minimum.accumulate(drops))
 
@@ -67,7 +70,7 @@ def expected_drop(size: float, scouts: Curve, finished: Sequence[Measured]) -> f
     base = np.log2(scouts.at(size))
     if not finished:
         return float(2.0 ** (base + np.log2(PRIOR_RATIO)))
-    ratios = np.array([np.log2(max(f.drop, 0.05)) - np.log2(scouts.at(f.size)) for f in finished])
+    ratios = np.array([np.log2(max(f.drop, FLOOR)) - np.log2(scouts.at(f.size)) for f in finished])
     distance = np.array([abs(np.log2(f.size / size)) for f in finished])
     weights = np.exp2(-SLOPE_WEIGHT * distance)
     return float(2.0 ** (base + ratios @ weights / weights.sum()))
@@ -82,10 +85,10 @@ def expected_finish(scout: Measured, finished: Sequence[tuple[Measured, Measured
     """
     if not finished:
         return FOUND_RATIO * scout.drop
-    ratios = np.array([np.log2(max(full.drop, 0.05)) - np.log2(max(short.drop, 0.05)) for short, full in finished])
+    ratios = np.array([np.log2(max(full.drop, FLOOR)) - np.log2(max(short.drop, FLOOR)) for short, full in finished])
     distance = np.array([abs(np.log2(short.size / scout.size)) for short, _ in finished])
     weights = np.exp2(-SLOPE_WEIGHT * distance)
-    return float(max(scout.drop, 0.05) * 2.0 ** (ratios @ weights / weights.sum()))
+    return float(max(scout.drop, FLOOR) * 2.0 ** (ratios @ weights / weights.sum()))
 
 
 def smallest_within(

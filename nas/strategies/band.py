@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from nas.schedule import FLOOR
 from nas.strategies import ladder
 from nas.strategies.known import NICHE, Known
 from search_spaces.genes import Genome
@@ -26,7 +27,7 @@ class Band:
     Attributes:
         target: where the ladder is expected to meet the aim.
         reached: the smallest size at which something found should look as good as the ladder there, were its KL doubled
-            by every halving. Real ones grow more slowly (`experiments/search_bench`).
+            by a halving; real ones grow more slowly (`experiments/search_bench`). Never below half of what was found.
         is_open: the ladder falls short of the aim, so that the band goes up to the limit.
     """
 
@@ -42,8 +43,17 @@ class Band:
         Upwards from the target, which tends to be set too low at first, and downwards as far as the search gets: a
         niche below what should look as good as the ladder's at the target.
         """
-        most = self.known.most or float("inf")
-        return self.reached / NICHE, most if self.is_open else min(self.target * NICHE**BAND, most)
+        high = self.known.reach if self.is_open else self.target * NICHE**BAND
+        return self.reached / NICHE, min(high, self.known.most or high)
+
+    def met(self, size: float, kl: float, enough: float) -> None:
+        """Something found of that size and KL looks at least as good as it must: the band opens downwards.
+
+        Args:
+            enough: the KL of the ladder at the target.
+        """
+        share = max(kl, FLOOR) / enough
+        self.reached = min(self.reached, size * min(max(share, 0.5), 1.0))
 
     def seeds(self) -> list[Genome]:
         """The ladder network nearest the target, one gene or all ranks changed, moved into the band.
@@ -61,7 +71,7 @@ class Band:
                 changed.append(self.moved(self.space.decode(lowest)))
         if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
             changed.append(self.moved(factored))
-        own = self._shallow(centre) if self.is_open else []
+        own = self._shallow(centre) if self.is_open and self.known.is_quick else []
         found = [*own, *(genome for genome in dict.fromkeys(changed) if genome and genome != centre)]
         packed = [self.moved(other) for genome in [centre, *found] if (other := self.space.packed(genome)) != genome]
         return [genome for genome in dict.fromkeys([*packed, *found]) if genome]
@@ -105,7 +115,7 @@ class Band:
                 small, below = factor, candidate
             else:
                 large = factor
-        if below is None:
+        if below is None or not self.known.is_quick:
             return None
         grown = self.filled(below, low)
         return grown if low <= self.known.measure(grown) <= high else None

@@ -9,6 +9,7 @@ from nas.config import RunConfig
 from nas.inputs import Inputs
 from nas.objectives import resources
 from nas.plan import Plan
+from nas.prices import asks_maker
 from nas.strategies.options import Proposing
 from nas.strategies.proposers import Proposer, RandomProposer
 from nas.strategies.staged import Staged
@@ -32,6 +33,7 @@ def build_strategy(config: RunConfig, inputs: Inputs, plan: Plan, price: Callabl
     return Staged(
         inputs.space, price, inputs.limits, plan,
         aim=aim, seed=config.seed, resources=names, options=options, make_proposer=make,
+        is_quick=not asks_maker(inputs.limits, inputs.device),
     )  # fmt: skip
 
 

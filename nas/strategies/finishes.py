@@ -57,9 +57,13 @@ class Finishes:
         return chosen is not None and self._queue(chosen, of=min(left, len(choices) + len(found)))
 
     def _queue(self, chosen: Candidate, *, of: int, kept: float = 0.0) -> bool:
-        """Queues it with its part of what is not spent, if that pays for more than the rungs before it."""
+        """Queues it with its part of what is not spent, if that pays for as much as the rungs before it.
+
+        The only one is queued however short it is.
+        """
         plan = self.jobs.plan
-        least = plan.job(chosen.graph, max(10, plan.rungs[-1]), cooldown=0.0)
+        shortest = 10 if self.asked == 0 and not kept else max(10, plan.rungs[-1])
+        least = plan.job(chosen.graph, shortest, cooldown=0.0)
         unspent = plan.total - self.jobs.spent - kept
         if unspent < least:
             return False
@@ -90,7 +94,7 @@ class Finishes:
             return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
 
         expected = {c.genome: schedule.expected_finish(m, finished) for c, m in found}
-        ahead = [c for c, m in found if not self._taken(c) and leads(c, m.drop)]
+        ahead = [c for c, m in found if not self._taken(c) and (known.falls_short or leads(c, m.drop))]
         within = [c for c in ahead if expected[c.genome] <= known.aim]
         if begun := [(c, expected[c.genome]) for c, _ in found if self._taken(c)]:
             with_it = {c.genome: self._volume([*begun, (c, expected[c.genome])]) for c in within}
@@ -101,7 +105,7 @@ class Finishes:
         return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
 
     def _volume(self, expected: list[tuple[Candidate, float]]) -> float:
-        """Hypervolume below the aim and the largest scout, logarithms of all but the drop.
+        """Hypervolume below the aim and the limits, logarithms of all but the drop.
 
         Args:
             expected: found networks, each with its drop after a full training, which counts until there is one.
@@ -109,7 +113,7 @@ class Finishes:
         known = self.known
         full = [(c, m.drop) for c in known.candidates.values() if (m := c.measured(known.finish))]
         open_ = [(c, drop) for c, drop in expected if c.measured(known.finish) is None]
-        corner = np.array([*np.log2(np.maximum(known.scouts[0].resources, 1e-9)), known.aim])
+        corner = np.array([*np.log2(np.maximum(known.corner, 1e-9)), known.aim])
         points = [[*np.log2(np.maximum(c.resources, 1e-9)), drop] for c, drop in full + open_]
         return pareto.hypervolume(np.array(points), corner)
 

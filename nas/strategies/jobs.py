@@ -70,4 +70,9 @@ class Jobs:
 
     def leaves_room(self, price: float) -> bool:
         """Would the finishes keep their share after spending that much on something else?"""
-        return self.spent - self.spent_on_finishes + price <= (1 - FINISH_SHARE) * self.plan.total
+        return price <= self.room
+
+    @property
+    def room(self) -> float:
+        """What anything but finishes may still cost."""
+        return (1 - FINISH_SHARE) * self.plan.total - (self.spent - self.spent_on_finishes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from nas import schedule
 from nas.evaluation import Evaluation
@@ -27,6 +28,7 @@ class Known:
         resources: the objectives beside the drop, fields of `Cost`; the first one is what "size" means.
         top: the plan's last rung; the rung after it is the finish.
         scouts: so many ladder networks are measured first.
+        is_quick: a price is a matter of milliseconds, so that hundreds may be asked for one network.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class Known:
         resources: tuple[str, ...],
         top: int,
         scouts: int,
+        is_quick: bool = True,
     ) -> None:
         self.space, self.price, self.limits, self.aim, self.resources = space, price, limits, aim, resources
-        self.top, self.finish = top, top + 1
+        self.top, self.finish, self.is_quick = top, top + 1, is_quick
         self.candidates: dict[Genome, Candidate] = {}
         self.scouts = [self.candidate(genome, is_ladder=True) for genome in self._ladder(scouts)]
 
@@ -79,7 +82,8 @@ class Known:
         return tuple(value_of(name, cost, 0.0) for name in self.resources)
 
     def _ladder(self, count: int) -> list[Genome]:
-        return ladder.rungs(self.space, self.measure, self._most_size(), count)
+        largest = self.most or self._resources(self.price(self.space.original))[0]
+        return ladder.rungs(self.space, self.measure, largest, count)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 
@@ -103,12 +107,27 @@ class Known:
     @property
     def falls_short(self) -> bool:
         """Does another limit than size keep the ladder too small for the aim? Then it tells little of what can be."""
-        largest, most = max(c.size for c in self.scouts), self._most_size()
-        expected = schedule.expected_drop(largest, self.curve(), self.answers)
-        return most > NICHE * largest and expected > self.aim
+        largest = max(c.size for c in self.scouts)
+        if not NICHE * largest < self.reach < float("inf"):
+            return False
+        return schedule.expected_drop(largest, self.curve(), self.answers) > self.aim
 
-    def _most_size(self) -> float:
-        return self.most or self._resources(self.price(self.space.original))[0]
+    @cached_property
+    def reach(self) -> float:
+        """Size of the largest uniform network that the limit on size allows, whatever other limits say of it."""
+
+        def size(genome: Genome) -> float:
+            value = getattr(self.price(genome), self.resources[0])
+            return float("inf") if value is None else float(value)  # no tool was asked for what breaks another limit
+
+        return size(ladder.at_size(self.space, size, self.most or float("inf")))
+
+    @property
+    def corner(self) -> tuple[float, ...]:
+        """Resources from which volumes are measured: the limits where there are any, else the largest scout's."""
+        limits = self.limits.active
+        found = [max(v, limits.get(n, 0.0)) for n, v in zip(self.resources, self.scouts[0].resources, strict=True)]
+        return (max(found[0], self.reach if self.falls_short else 0.0), *found[1:])
 
     def _smallest(self) -> float:
         return max(self._resources(self.price(ladder.thinnest(self.space, self.measure)))[0], 1e-9)

@@ -30,7 +30,7 @@ class Options:
         fitness: what the proposer hears of a genome beside its price: the KL of an untrained `look`, or that of the
             int8 network after the first `rung` of training.
         scouts: ladder networks measured first; 0 = as many as the plan says.
-        search_share: of the budget, what proposals and promotions may cost; negative = what the plan says.
+        search_share: of the budget, what looks may cost; 0 = no search, negative = what the plan says.
         seeded: the ladder and its neighbors are proposed first.
         promoted: the best looks are trained through the rungs before any is finished; else the best looks are finished.
         ladder_every: of so many finishes one is the ladder's; 0 = only where nothing found is ahead.

@@ -62,8 +62,8 @@ class Search:
     def judge(self, candidate: Candidate, evaluation: Evaluation) -> None:
         """Tells the proposer how a look, or a first training, came out."""
         kl = evaluation.kl if evaluation.status == "ok" and evaluation.kl is not None else FAILED
-        if self.wanted is not None and kl <= (enough := self.wanted.at(self.band.target)):
-            self.band.reached = min(self.band.reached, candidate.size * kl / enough)
+        if self.wanted is not None and not candidate.is_ladder and kl <= (enough := self.wanted.at(self.band.target)):
+            self.band.met(candidate.size, kl, enough)
         self.proposer.tell(candidate.genome, (*candidate.resources, kl), 0.0)
 
 

@@ -4,7 +4,7 @@
 2. Search (`search`): genomes near that size and, as far as they look as good, below it, ranked by untrained looks: the
    KL to the original's logits after the refit. That the look may rank was measured (`experiments/ranking`). Those
    furthest ahead of the ladder are trained through the rungs: the promotions.
-3. Finishes (`finishes`): at least half of the budget. The first, the ladder's, is already under way during the search.
+3. Finishes (`finishes`): at least half of the budget. The ladder's first, if it has one, begins with the search.
 
 Size is the first resource among the objectives, the file's bytes unless told otherwise; where there are more, a network
 is ahead of the ladder if it is so on the axis of any of them, and finishes are weighed by the volume below all of them.
@@ -43,6 +43,7 @@ class Staged:
         aim: drop in points that finishes are placed for (`schedule.aim_for`).
         resources: the objectives beside the drop, fields of `Cost`; the first one is what "size" means here.
         options: what is done, and what is left out.
+        is_quick: a price is a matter of milliseconds.
         make_proposer: builds the searcher from the seeds it should try first; None is the plain ladder.
     """
 
@@ -57,11 +58,14 @@ class Staged:
         seed: int,
         resources: tuple[str, ...] = ("size_bytes",),
         options: Options = Options(),  # noqa: B008  # frozen
+        is_quick: bool = True,
         make_proposer: Callable[[list[Genome]], Proposer] | None = None,
     ) -> None:
         self.options, self.make_proposer = options, make_proposer
         top = len(plan.rungs)
-        self.known = Known(space, price, limits, aim=aim, resources=resources, top=top, scouts=plan.scouts)
+        self.known = Known(
+            space, price, limits, aim=aim, resources=resources, top=top, scouts=plan.scouts, is_quick=is_quick
+        )
         self.jobs = Jobs(self.known, plan, seed=seed)
         self.finishes = Finishes(self.known, self.jobs, options)
         self.search: Search | None = None
@@ -143,7 +147,8 @@ class Staged:
             return
         self.phase = "search"
         self.search = Search(self.known, self.jobs, self.options, self.make_proposer)
-        self.finishes.push_floor(kept=self._price_of_search())
+        if self.plan.search_share > 0:
+            self.finishes.push_floor(kept=min(self._price_of_search(), self.jobs.room))
 
     def _price_of_search(self) -> float:
         """What looks and promotions are going to cost, about."""

@@ -364,6 +364,12 @@ def test_a_finish_shorter_than_the_rungs_before_it_is_left_out(left: int, finish
     assert sum(one.rung == 3 for one in asked) == finishes
 
 
+def test_the_only_finish_is_done_however_short_it_is() -> None:
+    """30 steps pay for three looks of 4, and 18 are left: a look and ten steps, fewer than the rungs have."""
+    jobs = drive(build("nsga2", plan=replace(PLAN, total=30.0, rungs=(15, 60)))).jobs
+    assert [(job.rung, job.steps) for job in jobs if job.rung] == [(3, 10)]
+
+
 def test_the_ladders_first_finish_begins_with_the_search_which_does_not_wait_for_it() -> None:
     strategy = build("nsga2", plan=replace(PLAN, workers=2))
     floor: Job | None = None
@@ -506,12 +512,30 @@ def band_of(limits: Limits, drop: float) -> Band:
 
 def test_the_ladder_falls_short_only_where_another_limit_keeps_it_small_and_the_aim_is_out_of_reach() -> None:
     assert [band_of(TIGHT, drop).is_open for drop in (90.0, 1.0)] == [True, False]  # finishes keep a fifth of a drop
-    assert not band_of(replace(TIGHT, ram_bytes=None), 90.0).is_open
+    for size in (3200, 1_000_000, None):  # size alone is limited, or nothing is
+        assert not band_of(Limits(size_bytes=size, drop=4.0), 90.0).is_open
+
+
+def test_the_band_opens_downwards_by_an_octave_at_most() -> None:
+    """A KL of three quarters of what is enough: three quarters of the size. None at all: half of it."""
+    band = band_of(replace(TIGHT, ram_bytes=None), 90.0)
+    for size, kl, reached in ((8000, 0.75, 6000), (8000, 0.0, 4000), (6000, 1.0, 4000)):
+        band.met(size, kl, 1.0)
+        assert band.reached == reached
+    band.met(4000, 0.001, 0.05)  # both are too small to tell
+    assert band.reached == 4000
+
+
+def test_where_prices_are_slow_nothing_is_widened() -> None:
+    band = band_of(TIGHT, 90.0)
+    band.known.is_quick = False
+    widest = max((price(seed).size_bytes for seed in band.seeds()), default=0)
+    assert widest < 1.2 * 3120
 
 
 def test_where_the_ladder_falls_short_the_band_is_open_and_seeds_are_as_wide_as_limits_let_them_be() -> None:
     band = band_of(TIGHT, 90.0)
-    assert band.ends == (3120 / NICHE, 6500)
+    assert band.ends == (3120 / NICHE, 6488)  # the original's size
     seeds = band.seeds()
     assert all(band.known.measure(seed) <= 6500 for seed in seeds)
     depths = [[v for g, v in zip(toy_space().genes, seed.values, strict=True) if g.kind == "depth"] for seed in seeds]
@@ -527,9 +551,10 @@ def test_a_network_grows_to_the_size_asked_for_and_hardly_beyond() -> None:
     assert 4500 <= grown < 4500 * NICHE
 
 
-def test_a_genome_that_breaks_a_limit_is_moved_into_the_band_where_other_widths_can_grow() -> None:
-    """Every random genome ends within the limits and the band, or nowhere."""
-    band, rng = band_of(TIGHT, 90.0), np.random.default_rng(0)
+@pytest.mark.parametrize("size", [6500, None])
+def test_a_genome_that_breaks_a_limit_is_moved_into_the_band_where_other_widths_can_grow(size: int | None) -> None:
+    """Every random genome ends within the limits and the band, or nowhere; the original's 6,488 bytes end it too."""
+    band, rng = band_of(replace(TIGHT, size_bytes=size), 90.0), np.random.default_rng(0)
     moved = [band.moved(toy_space().sample(rng=rng)) for _ in range(100)]
     low, high = band.ends
     assert sum(one is not None for one in moved) > 60
