@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nas import pareto, schedule
+from nas.schedule import Measured
 from nas.strategies import ladder
 from nas.strategies.candidate import Candidate
 from nas.strategies.jobs import Jobs
@@ -27,11 +28,12 @@ class Finishes:
 
     Attributes:
         asked: full trainings queued so far.
+        count: so many there are to be; 0 until that is known.
     """
 
     def __init__(self, known: Known, jobs: Jobs, options: Options) -> None:
         self.known, self.jobs, self.options = known, jobs, options
-        self.asked = 0
+        self.asked = self.count = 0
 
     def push_floor(self, kept: float) -> None:
         """Queues the ladder's first full training, if it may have one, at a size that should easily do.
@@ -47,14 +49,27 @@ class Finishes:
 
     def push(self) -> bool:
         """Queues the next full training; False when there is none left to do, or nothing to pay it with."""
-        left = self.jobs.plan.finishes - self.asked
+        found = self.found_ahead()
+        self.count = self.count or self._count(found)
+        left = self.count - self.asked
         if left <= 0:
             return False
-        found = self.found_ahead()
         choices = self._ladder_near(self.known.target_size(), bracket=self.asked % 2 == 1)
         chosen = next(iter([*choices, *found] if self._is_ladders_turn() else [*found, *choices]), None)
         # Few networks fit a tight limit; then each of them gets more.
         return chosen is not None and self._queue(chosen, of=min(left, len(choices) + len(found)))
+
+    def _count(self, found: list[Candidate]) -> int:
+        """How many full trainings there are to be.
+
+        Where the ladder falls short, those found need long ones: so many as are expected to become good enough, and at
+        least two waves over the workers.
+        """
+        plan = self.jobs.plan
+        if not self.known.falls_short or not self.options.promoted:
+            return plan.finishes
+        expected = self._expected()
+        return min(plan.finishes, max(2 * plan.workers, sum(expected[c.genome] <= self.known.aim for c in found)))
 
     def _queue(self, chosen: Candidate, *, of: int, kept: float = 0.0) -> bool:
         """Queues it with its part of what is not spent, if that pays for as much as the rungs before it.
@@ -85,15 +100,12 @@ class Finishes:
         if not self.options.promoted:
             best = promising(self.known, search_rung(self.options), PROMOTED * self.jobs.plan.finishes)
             return [c for c in best if not self._taken(c)]
-        known = self.known
-        found = [(c, m) for c in known.candidates.values() if not c.is_ladder and (m := c.measured(known.top))]
-        finished = [(m, full) for c, m in found if (full := c.measured(known.finish))]
+        known, expected, found = self.known, self._expected(), self._found()
         curves = [known.curve(axis) for axis in known.axes]
 
         def leads(candidate: Candidate, drop: float) -> bool:
             return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
 
-        expected = {c.genome: schedule.expected_finish(m, finished) for c, m in found}
         ahead = [c for c, m in found if not self._taken(c) and (known.falls_short or leads(c, m.drop))]
         within = [c for c in ahead if expected[c.genome] <= known.aim]
         if begun := [(c, expected[c.genome]) for c, _ in found if self._taken(c)]:
@@ -103,6 +115,17 @@ class Finishes:
             within.sort(key=lambda c: (c.size, c.genome.values))
         beyond = [c for c in ahead if expected[c.genome] > known.aim]
         return within + sorted(beyond, key=lambda c: (expected[c.genome], c.genome.values))
+
+    def _found(self) -> list[tuple[Candidate, Measured]]:
+        """Found networks that went through the rungs, and how they came out of the last one."""
+        known = self.known
+        return [(c, m) for c in known.candidates.values() if not c.is_ladder and (m := c.measured(known.top))]
+
+    def _expected(self) -> dict[Genome, float]:
+        """Drops that full trainings of found networks are expected to leave, by those that have had one."""
+        found = self._found()
+        finished = [(m, full) for c, m in found if (full := c.measured(self.known.finish))]
+        return {c.genome: schedule.expected_finish(m, finished) for c, m in found}
 
     def _volume(self, expected: list[tuple[Candidate, float]]) -> float:
         """Hypervolume below the aim and the limits, logarithms of all but the drop.
