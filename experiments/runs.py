@@ -27,12 +27,20 @@ def record_sum(file: Path) -> str:
 
 
 def append(path: Path, rows: list[dict[str, object]]) -> None:
-    """Adds rows to a CSV file; the header is written with the first."""
-    new = not path.exists()
+    """Adds rows to a CSV file; the header is written with the first.
+
+    Raises:
+        SystemExit: the file has other columns.
+    """
+    text = path.read_text() if path.exists() else ""
+    if text and next(csv.reader([text.partition("\n")[0]])) != list(rows[0]):
+        raise SystemExit(f"{path} has other columns than this version writes; move it away")
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        if new:
+        if not text:
             writer.writeheader()
+        elif not text.endswith("\n"):  # a row that was cut off
+            file.write("\n")
         writer.writerows(rows)
 
 

@@ -38,13 +38,14 @@ def ratio_interval(
     """Bootstrap interval of `mean(ours) / mean(theirs)` over the choice of pairs.
 
     Args:
-        ours, theirs: pairs, not negative; infinity where a resampling leaves nothing below the line.
+        ours, theirs: pairs, not negative. A resampling with nothing below the line counts as infinity, one with nothing
+            above it either as 1.
         seed: of the resampling.
         level: share of resamplings inside.
     """
     a, b = np.asarray(ours, float), np.asarray(theirs, float)
     rows = np.random.default_rng(seed).integers(0, len(a), (RESAMPLES, len(a)))
     top, bottom = a[rows].mean(axis=1), b[rows].mean(axis=1)
-    ratios = np.divide(top, bottom, out=np.full(RESAMPLES, np.inf), where=bottom > 0)
+    ratios = np.divide(top, bottom, out=np.where(top > 0, np.inf, 1.0), where=bottom > 0)
     low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     return float(low), float(high)

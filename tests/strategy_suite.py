@@ -59,11 +59,11 @@ def _generational(seeds: list[Genome], *, seed: int) -> Proposer:
 
 
 def _random(seeds: list[Genome], *, seed: int) -> Proposer:
-    return RandomProposer(toy_space(), seed=seed)
+    return RandomProposer(toy_space(), seeds=seeds, seed=seed)
 
 
 def _tpe(seeds: list[Genome], *, seed: int, objectives: int) -> Proposer:
-    return TpeProposer(toy_space(), seed=seed, objectives=objectives)
+    return TpeProposer(toy_space(), seeds=seeds, seed=seed, objectives=objectives)
 
 
 def build(

@@ -21,7 +21,18 @@ from statistics import median
 import nas
 from experiments.runs import append
 from experiments.search_bench import measure
-from experiments.search_bench.cells import BLOCKS, FOLDER, HERE, MAX_DROP, OBJECTIVES, ORIGINALS, PRUNING, SIZES, Cell
+from experiments.search_bench.cells import (
+    BLOCKS,
+    FOLDER,
+    HERE,
+    MAX_DROP,
+    MOST_LOAD,
+    OBJECTIVES,
+    ORIGINALS,
+    PRUNING,
+    SIZES,
+    Cell,
+)
 
 OPTIMIZE = "from nas.cli import optimize_main; optimize_main()"
 
@@ -86,32 +97,45 @@ def busy(seconds: float = 3.0) -> float:
     return share * (os.cpu_count() or 1)
 
 
-def run(cell: Cell, table: Path) -> dict[str, object]:
-    """Does one cell in a process of its own, on the first two cores, and returns its row."""
+def commit() -> str:
+    """Of the code, with a plus sign where something was changed since."""
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], capture_output=True, text=True, check=False).stdout.strip()
+
+    code = ("nas", "search_spaces", "targets", "experiments/search_bench/*.py")
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", *code) else "")
+
+
+def run(cell: Cell, table: Path) -> dict[str, object] | None:
+    """Does one cell in a process of its own, on the first two cores, and returns its row; None if it fails.
+
+    Raises:
+        SystemExit: something else is at work on the machine.
+    """
+    if (load := busy()) > MOST_LOAD:
+        raise SystemExit(f"{load:.1f} processors are at work; wait, or end what a cell that was cut off left behind")
     out = FOLDER / cell.name
     shutil.rmtree(out, ignore_errors=True)
     peer = ["-m", "experiments.search_bench.peer", f"--pruning={cell.engine.removeprefix('pruning-')}"]
     program = peer if cell.engine in PRUNING else ["-c", OPTIMIZE]
     command = [sys.executable, *program, *flags(cell, table, out), "--quiet"]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     cores = sorted(os.sched_getaffinity(0))[:2]
-    load, began = busy(), time.time()
+    began = time.time()
     pinned = partial(os.sched_setaffinity, 0, cores)
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinned)
     row: dict[str, object] = {
-        **asdict(cell), "commit": commit, "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
+        **asdict(cell), "commit": commit(), "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
         "load": round(load, 2), "cores": len(cores), "exit": done.returncode, "seconds": round(time.time() - began, 1),
     }  # fmt: skip
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{cell.name} failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    if "Traceback" in done.stderr:
-        raise SystemExit(f"{cell.name} broke: {done.stderr.strip().splitlines()[-1]}")
+    if done.returncode not in (0, 1) or (done.returncode == 1 and "Traceback" in done.stderr):
+        print(f"  {cell.name} failed: {(done.stderr or done.stdout).strip().splitlines()[-1:]}", flush=True)
+        return None
     result = nas.load_result(out) if (out / "result.json").exists() else None
     row |= measure.figures(result, out, began)
-    if result is not None:
-        curve = [asdict(cell) | point for point in measure.curve(result, out, began)]
-        append(table.with_name("curves.csv"), curve or [asdict(cell) | {"at_seconds": 0, "test_hypervolume": 0}])
     append(table, [row])
+    curve = [] if result is None else [asdict(cell) | point for point in measure.curve(result, out, began)]
+    append(table.with_name("curves.csv"), curve or [asdict(cell) | {"at_seconds": 0, "test_hypervolume": 0}])
     return row
 
 
@@ -135,11 +159,14 @@ def main() -> None:
             engines=tuple(e for e in block.engines if e in (args.engines or block.engines)),
             scenarios="".join(s for s in block.scenarios if s in (args.scenarios or block.scenarios)),
         )
-        done = {tuple(row[field.name] for field in fields(Cell)) for row in read(args.table)}
+        rows = [row for row in read(args.table) if float(row["load"]) <= MOST_LOAD]
+        done = {tuple(row[field.name] for field in fields(Cell)) for row in rows}
         left = [cell for cell in block.cells() if tuple(map(str, asdict(cell).values())) not in done]
         print(f"{name}: {len(left)} cells left, {block.hours:.1f} hours in all", flush=True)
         for cell in [] if args.list else left:
             row = run(cell, args.table)
+            if row is None:
+                continue
             shown = {key: row[key] for key in ("proven_kb", "proven_test_drop", "test_hypervolume", "seconds", "load")}
             print(f"  {cell.name}: {shown}", flush=True)
 

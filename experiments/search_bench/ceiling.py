@@ -3,16 +3,16 @@
     python -m experiments.search_bench.ceiling [--widths 0.19 0.11 0.05] [--seeds 0 1 2] [--budget 10m]
 
 Each network is refitted and trained by one worker on one thread, two of them side by side, with the run's own recipe,
-views and int8 path; a row is written the moment one ends, and rows that are there are not made again.
+views and int8 path; rows are written when both have ended, and rows that are there are not made again.
 """
 
 import argparse
 import csv
-import os
 import time
 from pathlib import Path
 
 from experiments.runs import append
+from experiments.search_bench.bench import busy
 from experiments.search_bench.cells import FOLDER, HERE
 from nas import baseline, finale, inputs, judge, material, timing
 from nas.artefacts import RunFolder
@@ -66,7 +66,7 @@ def main() -> None:
             cutoff,
             found.augment,
         )
-        wave, jobs, load = pairs[k : k + 2], {}, os.getloadavg()[0]
+        wave, jobs, load = pairs[k : k + 2], {}, busy()
         pool = RayPool(builder(setup), arrays, count=len(wave))
         for width, seed in wave:
             genome = found.space.uniform(width)

@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FOLDER = Path("results/search_bench")
 MAX_DROP = 2.0
+MOST_LOAD = 0.5
+"""Processors at work before a cell, above which its row is no evidence."""
 SIZES = {"mobilenet": "256KB", "resnet8": "64KB", "har": "24KB"}
 ORIGINALS: dict[str, dict[str, str]] = {
     "mobilenet": {},  # the quickstart's model and data

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import nas
+from nas import finale
 from nas.ledger import LEDGER_FILE, Entry, evaluation_of, read
 from nas.objectives import objective_vector, parse_budget, reference_point, violation
 from nas.pareto import hypervolume
@@ -69,13 +70,14 @@ def figures(result: nas.RunResult | None, folder: Path, began: float) -> dict[st
 
 
 def curve(result: nas.RunResult, folder: Path, began: float) -> list[dict[str, float]]:
-    """Test hypervolume over the seconds: of the final points that had arrived by then."""
+    """Test hypervolume over the seconds: of the front, by final_val, of the final points that had arrived by then."""
     points = {p.id: p for p in result.points if p.test_drop is not None}
     last = {evaluation_of(entry).job.genome.key: at for at, entry in arrivals(folder, began)}
     times = sorted(((at, points[key]) for key, at in last.items() if key in points), key=lambda pair: pair[0])
     rows = []
     for k, (at, _) in enumerate(times):
-        volume = test_volume(result, [point for _, point in times[: k + 1]])
-        if not rows or volume > rows[-1]["test_hypervolume"]:
+        arrived = finale.mark_front([point for _, point in times[: k + 1]], result.objectives)
+        volume = test_volume(result, [point for point in arrived if point.on_front])
+        if not rows or volume != rows[-1]["test_hypervolume"]:
             rows.append({"at_seconds": round(at, 1), "test_hypervolume": volume})
     return rows

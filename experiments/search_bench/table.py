@@ -2,7 +2,9 @@
 
     python -m experiments.search_bench.table [--table runs.csv] [--picture results/search-curves.png]
 
-Nothing is filled in: what was not run has an empty cell, and an interval is given from five pairs of task and seed on.
+Nothing is filled in: what was not run has an empty cell. An interval is given from five pairs of task and seed on; a
+percentile bootstrap of so few is narrower than its name. A run that found nothing counts as the worst one. Rows that
+began while something else was at work are left out.
 """
 
 import argparse
@@ -11,7 +13,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from experiments.search_bench.cells import HERE
+from experiments.search_bench.cells import HERE, MOST_LOAD
 from nas import wording
 from nas.statistics import ratio_interval
 
@@ -27,6 +29,8 @@ def against(runs: pd.DataFrame, engine: str, rival: str = "ladder") -> pd.DataFr
     both = pairs[["test_hypervolume_x", "test_hypervolume_y"]].fillna(0.0)
     unit = both.mean(axis=1).groupby([pairs[key] for key in TASK]).transform("mean").replace(0.0, 1.0)
     pairs["ours"], pairs["theirs"] = both.iloc[:, 0] / unit, both.iloc[:, 1] / unit
+    # Beside a rival that never finds anything every volume is as many times as large: such a task has no ratio.
+    pairs["has_ratio"] = both.iloc[:, 1].groupby([pairs[key] for key in TASK]).transform("sum") > 0
     return pairs
 
 
@@ -36,14 +40,14 @@ def compared(pairs: pd.DataFrame) -> dict[str, str]:
         return {"wins / ties / losses": "", "volume ratio": "", "95 % interval": ""}
     difference = pairs.ours - pairs.theirs
     wins, ties = int((difference > 1e-9).sum()), int((difference.abs() <= 1e-9).sum())
-    bottom = pairs.theirs.mean()
+    rated = pairs[pairs.has_ratio]
     found = {
         "wins / ties / losses": f"{wins} / {ties} / {len(pairs) - wins - ties} of {len(pairs)}",
-        "volume ratio": f"{pairs.ours.mean() / bottom:.3f}" if bottom else "",
+        "volume ratio": f"{rated.ours.mean() / rated.theirs.mean():.3f}" if len(rated) else "",
         "95 % interval": "",
     }
-    if len(pairs) >= FEWEST_PAIRS:
-        low, high = ratio_interval(pairs.ours, pairs.theirs, seed=0)
+    if len(rated) >= FEWEST_PAIRS:
+        low, high = ratio_interval(rated.ours, rated.theirs, seed=0)
         found["95 % interval"] = f"{low:.3f} to {high:.3f}" + (" (includes 1)" if low <= 1 <= high else "")
     return found
 
@@ -56,10 +60,11 @@ def rows(runs: pd.DataFrame) -> list[dict[str, str]]:
             proven = part.proven_kb.dropna()
             found.append({
                 **dict(zip(TASK, task, strict=True)), "engine": engine, "runs": str(len(part)),
-                "smallest proven, KB": f"{proven.median():.1f}" if len(proven) else "",
+                "smallest proven, KB": _median(part.proven_kb.fillna(float("inf")), 1),
                 "proven in": f"{len(proven)} of {len(part)}",
-                "test volume": _median(part.test_hypervolume, 3),
-                "first within limits, s": _median(part.first_seconds, 0),
+                "test volume": _median(part.test_hypervolume.fillna(0.0), 3),
+                "first within limits, s": _median(part.first_seconds.fillna(float("inf")), 0),
+                "commits": ", ".join(sorted(set(part.commit.dropna()))),
                 **({} if engine == "ladder" else compared(against(group, engine))),
             })  # fmt: skip
     return found
@@ -75,6 +80,11 @@ def pooled(runs: pd.DataFrame) -> list[dict[str, str]]:
     ]
 
 
+def evidence(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that began on an idle machine; of a cell that was run again the last one."""
+    return rows[rows["load"] <= MOST_LOAD].drop_duplicates([*TASK, "engine", "seed"], keep="last")
+
+
 def with_best_pruning(runs: pd.DataFrame) -> pd.DataFrame:
     """With one more: the best of Torch-Pruning's three modes for each task and seed, three budgets against one."""
     modes = runs[runs.engine.str.startswith("pruning-")]
@@ -87,8 +97,8 @@ def with_best_pruning(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _median(values: pd.Series, digits: int) -> str:
-    values = values.dropna()
-    return f"{values.median():.{digits}f}" if len(values) else ""
+    middle = values.median()
+    return "none" if middle == float("inf") else f"{middle:.{digits}f}"
 
 
 def markdown(found: list[dict[str, str]]) -> str:
@@ -107,7 +117,7 @@ def picture(curves: pd.DataFrame, path: Path) -> None:
     for axes, (task, group) in zip(every[0], tasks, strict=True):
         end = group.at_seconds.max()
         for engine, part in group.groupby("engine", sort=False):
-            runs = [one.groupby("at_seconds").test_hypervolume.max() for _, one in part.groupby("seed")]
+            runs = [one.groupby("at_seconds").test_hypervolume.last() for _, one in part.groupby("seed")]
             for one in runs:
                 axes.step(
                     [*one.index, end],
@@ -134,7 +144,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=HERE / "runs.csv")
     parser.add_argument("--picture", type=Path, default=Path("results/search-curves.png"))
     args = parser.parse_args()
-    runs = with_best_pruning(pd.read_csv(args.table))
+    runs = with_best_pruning(evidence(pd.read_csv(args.table)))
     print(markdown(rows(runs)), "\n\nOver all tasks of a budget:\n")
     print(markdown(pooled(runs)))
     curves = args.table.with_name("curves.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from math import isfinite
 
 import optuna
@@ -15,11 +16,16 @@ TRIES = 20
 
 
 class TpeProposer:
-    """Tree-structured Parzen estimator (Optuna's `TPESampler`), constrained by the violation it is told."""
+    """Tree-structured Parzen estimator (Optuna's `TPESampler`), constrained by the violation it is told.
 
-    def __init__(self, space: SearchSpace, *, seed: int, objectives: int = 2) -> None:
+    Args:
+        seeds: genomes to propose first.
+        objectives: how many are told.
+    """
+
+    def __init__(self, space: SearchSpace, *, seeds: Sequence[Genome] = (), seed: int, objectives: int = 2) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space = space
+        self.space, self.seeds = space, list(seeds)
         with warnings.catch_warnings():
             # Optuna 5 would have `Trial.set_constraint` instead, which Optuna 4 does not know.
             warnings.simplefilter("ignore", FutureWarning)
@@ -34,7 +40,7 @@ class TpeProposer:
 
     def propose(self) -> Genome | None:
         for _ in range(TRIES):
-            trial, genome = self._asked()
+            trial, genome = self._asked(self.seeds.pop(0) if self.seeds else None)
             if genome in self.seen:
                 trial.set_user_attr("violation", 1.0)
                 self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -48,18 +54,19 @@ class TpeProposer:
         trial = self.open.pop(genome, None)
         if trial is None:  # the ladder, or a proposal that was scaled before it was tried
             self.seen.add(genome)
-            numbers = self.space.encode(genome).tolist()
-            names = [gene.name for gene in self.space.genes]
-            self.study.enqueue_trial(dict(zip(names, numbers, strict=True)))
-            trial, _ = self._asked()
+            trial, _ = self._asked(genome)
         trial.set_user_attr("violation", violation if isfinite(violation) else FAILED)
         self.study.tell(trial, [value if isfinite(value) else FAILED for value in objectives])
 
     def skip(self, genome: Genome) -> None:
         self.study.tell(self.open.pop(genome), state=optuna.trial.TrialState.FAIL)
 
-    def _asked(self) -> tuple[optuna.trial.Trial, Genome]:
-        """Optuna's next trial, or the one in its queue, and its genome."""
+    def _asked(self, genome: Genome | None) -> tuple[optuna.trial.Trial, Genome]:
+        """A trial of that genome, or of one that Optuna chooses, and its genome."""
+        if genome is not None:
+            numbers = self.space.encode(genome).tolist()
+            names = [gene.name for gene in self.space.genes]
+            self.study.enqueue_trial(dict(zip(names, numbers, strict=True)))
         trial = self.study.ask()
         numbers = [trial.suggest_int(gene.name, 0, len(gene.options) - 1) for gene in self.space.genes]
         return trial, self.space.decode(numbers)

@@ -42,11 +42,11 @@ def proposers(
 ) -> Callable[[list[Genome]], Proposer] | None:
     """From the seeds to try first to a proposer; None for the ladder, which needs none."""
     if name == "random":
-        return lambda seeds: RandomProposer(space, seed=seed)
+        return lambda seeds: RandomProposer(space, seeds=seeds, seed=seed)
     if name == "tpe":
         from nas.strategies.bayes import TpeProposer  # imports optuna
 
-        return lambda seeds: TpeProposer(space, seed=seed, objectives=objectives)
+        return lambda seeds: TpeProposer(space, seeds=seeds, seed=seed, objectives=objectives)
     if name == "ladder":
         return None
     from nas.strategies.evolution import EvolutionProposer, GenerationalProposer  # imports pymoo

@@ -66,10 +66,11 @@ class Finishes:
         least two waves over the workers.
         """
         plan = self.jobs.plan
-        if not self.known.falls_short or not self.options.promoted:
+        if not self.known.falls_short:
             return plan.finishes
         expected = self._expected()
-        return min(plan.finishes, max(2 * plan.workers, sum(expected[c.genome] <= self.known.aim for c in found)))
+        hopeful = sum(expected.get(c.genome, float("inf")) <= self.known.aim for c in found)
+        return min(plan.finishes, max(2 * plan.workers, hopeful))
 
     def _queue(self, chosen: Candidate, *, of: int, kept: float = 0.0) -> bool:
         """Queues it with its part of what is not spent, if that pays for as much as the rungs before it.

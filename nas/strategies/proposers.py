@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -30,13 +31,17 @@ class Proposer(Protocol):
 
 
 class RandomProposer:
-    """Samples the space: the control that any search must beat."""
+    """Samples the space: the control that any search must beat.
 
-    def __init__(self, space: SearchSpace, *, seed: int) -> None:
-        self.space, self.rng = space, np.random.default_rng(seed)
+    Args:
+        seeds: genomes to propose first.
+    """
+
+    def __init__(self, space: SearchSpace, *, seeds: Sequence[Genome] = (), seed: int) -> None:
+        self.space, self.rng, self.seeds = space, np.random.default_rng(seed), list(seeds)
 
     def propose(self) -> Genome | None:
-        return self.space.sample(rng=self.rng)
+        return self.seeds.pop(0) if self.seeds else self.space.sample(rng=self.rng)
 
     def tell(self, genome: Genome, objectives: tuple[float, ...], violation: float) -> None:
         """Nothing is learned."""

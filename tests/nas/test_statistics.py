@@ -40,3 +40,5 @@ def test_the_interval_of_a_ratio() -> None:
 
 def test_nothing_below_the_line_is_infinity() -> None:
     assert ratio_interval([1.0, 1.0], [0.0, 0.0], seed=0) == (np.inf, np.inf)
+    assert ratio_interval([0.0, 0.0], [0.0, 0.0], seed=0) == (1.0, 1.0)
+    assert ratio_interval([1.0, 0.0], [0.0, 0.0], seed=0) == (1.0, np.inf)
