@@ -27,6 +27,8 @@ from nas.version import VERSION
 from search_spaces.genes import Genome
 from targets.cost import CallBill, Cost, bill
 
+RESUMED = "The run was resumed: its seconds are those of the last part."
+
 FINALE_SHARE = 0.04
 """Share of a budget in seconds that is kept for scoring, judging and the report."""
 
@@ -44,10 +46,17 @@ def finale_seconds(budget: float) -> float:
 
 @dataclass
 class Clock:
-    """Wall seconds of the run so far, and arithmetic seconds of the driver itself."""
+    """Seconds of this process: of a run that was resumed, those of its last part.
+
+    Attributes:
+        start: `time.time()` at which it began.
+        arithmetic: worker seconds of the driver's own arithmetic.
+        seen: evaluations that earlier parts left in the ledger.
+    """
 
     start: float = field(default_factory=time.time)
     arithmetic: float = 0.0
+    seen: int = 0
 
     @property
     def elapsed(self) -> float:
@@ -180,7 +189,7 @@ def _result(
     notes: list[str],
 ) -> RunResult:
     config, found, chosen = run.config, run.inputs, scored.chosen
-    train, quantize, other = finale.phase_seconds(run.ledger.evaluations)
+    train, quantize, other = finale.phase_seconds(run.ledger.evaluations[run.clock.seen :])
     wall = run.clock.elapsed
     arithmetic = train + quantize + other + run.clock.arithmetic
     capacity = wall * config.workers
@@ -226,6 +235,7 @@ def _result(
             *baseline.doubts(original.accuracy, found.data.task, found.data.outputs),
             *maker.notes(found.device, None if picked is None else run.folder.models / picked.id),
             *proxy.notes(run.ledger.entries),
+            *([RESUMED] if run.clock.seen else []),
             *notes,
         ),
         objectives=config.parsed_objectives,

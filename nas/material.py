@@ -12,6 +12,7 @@ from nas.data.augment import augment
 from nas.data.views import KEPT_BYTES
 from nas.inputs import Inputs
 from nas.runtime import BATCH
+from nas.training.accelerator import deterministic
 
 
 class Original(Protocol):
@@ -50,7 +51,8 @@ def gather(
         for first in range(0, len(data.x_train), BATCH):
             rows = np.arange(first, min(first + BATCH, len(data.x_train)))
             x = augment(data.x_train[rows], seed=seed, view=k, preset=inputs.augment, index=rows)
-            answers.append(original.logits(x))
+            with deterministic():
+                answers.append(original.logits(x))
             if keep:
                 images[k, rows] = x
         logits.append(np.concatenate(answers))

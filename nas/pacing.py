@@ -31,12 +31,14 @@ class Pacer:
         strategy: whose plan it is.
         deadline: `time.time()` at which the last job should be done.
         record: called with every corrected plan, before the strategy gets it.
+        workers: that there are now; a resumed run may have others than its plan was made for.
         warm: workers that have answered; a first answer takes imports and compilation with it and tells no speed.
     """
 
     strategy: Staged
     deadline: float
     record: Callable[[Plan], None]
+    workers: int
     warm: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class Pacer:
         looks, steps = self.look.moved(), self.training.moved()
         priced = replace(plan, look=plan.look * looks, per_op=plan.per_op * steps, per_mac=plan.per_mac * steps)
         now = time.time()
-        left = max(0.0, self.deadline - now) * plan.workers * RESERVE - self._under_way(now)
+        left = max(0.0, self.deadline - now) * self.workers * RESERVE - self._under_way(now)
         total = self.strategy.spent + max(left, 0.0)
         if priced != plan or abs(total - plan.total) >= TOLERANCE * plan.total:
             corrected = priced.rescaled(total=total)

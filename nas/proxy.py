@@ -21,6 +21,10 @@ from nas.tuning import Score, Tuned, sentence, tune
 from search_spaces.genes import Genome
 
 ENTRY = "recipe"
+STEPPING = 0.6
+"""Share of its seconds that tuning plans to spend on steps: the rest goes into refits and scores, and without time for
+its last trainings nothing is proven."""
+
 DIVISOR = 3
 """The network is the ladder's of the largest feasible size divided by that."""
 
@@ -32,6 +36,7 @@ def tuned(
     ledger: Ledger,
     deadline: float,
     *,
+    train_on: str | None = None,
     told: Callable[[str], None],
 ) -> Tuned:
     """The run's recipe: from the ledger, found now and written there, or the default where none is to be looked for.
@@ -39,6 +44,7 @@ def tuned(
     Args:
         arrays: those of `RealProblem`.
         deadline: `time.time()` at which the run's last job should be done; tuning takes its share of what is left.
+        train_on: torch's name of the device that students are trained on; None is the processor.
     """
     share = config.options.tune_share
     if not share:
@@ -50,6 +56,7 @@ def tuned(
     setup = Setup(
         inputs.space, inputs.device, config.runtime, inputs.limits, inputs.data.task, Recipe(), (),
         RunFolder(config.folder.resolve()), augment=inputs.augment, seed=config.seed, refitted=config.options.refitted,
+        train_on=train_on,
     )  # fmt: skip
     problem = RealProblem(setup, arrays)
     genome = _network(problem)
@@ -59,7 +66,7 @@ def tuned(
     try:
         steps = config.parsed_budget.steps
         if steps is None:
-            steps = int((until - time.time()) / _step_seconds(problem, genome, config.seed))
+            steps = int(STEPPING * (until - time.time()) / _step_seconds(problem, genome, config.seed))
         else:
             steps = int(share * steps)
         found = tune(
@@ -93,7 +100,7 @@ def _network(problem: RealProblem) -> Genome:
 
 def _step_seconds(problem: RealProblem, genome: Genome, seed: int) -> float:
     graph = problem.space.apply(genome)
-    return timing.step_seconds(graph, problem.views.at(graph.input_shape), seed=seed)
+    return timing.step_seconds(graph, problem.views.at(graph.input_shape), seed=seed, on=problem.on)
 
 
 class _Pupil:
@@ -102,7 +109,7 @@ class _Pupil:
     def __init__(self, problem: RealProblem, genome: Genome, recipe: Recipe, seed: int) -> None:
         self.problem, self.graph = problem, problem.space.apply(genome)
         views = problem.views.at(self.graph.input_shape)
-        self.distiller = Distiller(problem.student(genome), views, recipe, seed=seed)
+        self.distiller = Distiller(problem.student(genome), views, recipe, seed=seed, on=problem.on)
 
     def run(self, steps: int) -> None:
         self.distiller.run(steps)

@@ -219,6 +219,8 @@ class Cluster:
             self._ray = ray
             if not theirs:
                 self._connect()
+            if theirs or self._address:
+                self._check_room()
             if self.gpus:
                 self._count_gpus()
         except Exception as error:
@@ -235,9 +237,13 @@ class Cluster:
             return
         _knock(self._address)
         self._ray.init(address=self._address, runtime_env={"env_vars": ONE_THREAD}, **quiet)
+
+    def _check_room(self) -> None:
+        """Ray would keep a worker without a CPU waiting for ever."""
         room = int(self._ray.cluster_resources().get("CPU", 0))
         if room < self._count:
-            law = f"{self._count} workers need as many CPUs, the Ray cluster at {self._address!r} has {room}"
+            where = f"the Ray cluster at {self._address!r}" if self._address else "this program's Ray"
+            law = f"{self._count} workers need as many CPUs, {where} has {room}"
             raise InputError(f"{law}; ask for fewer workers or add nodes")
 
     def _count_gpus(self) -> None:

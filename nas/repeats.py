@@ -128,14 +128,14 @@ def train(run: Searched, scored: Scored, workers: Workers, *, until: float) -> S
     begun = _begun(ledger.entries)
     repeats = Repeats(Job.from_json(job) for job in ledger.entries[begun]["jobs"])
     run.view.phase("training the chosen model and its neighbors again with other seeds")
-    lost = study.replay(repeats, ledger.entries[begun:])
+    repeats.left.extendleft(reversed(study.replay(repeats, ledger.entries[begun:])))
     pace = {e.job.genome: sum(e.seconds.values()) / max(e.job.steps, 1) for e in scored.evaluations}
 
     def late() -> bool:
         """Would the next one end too late at the speed of its own network's last training?"""
         return bool(repeats.left) and time.time() + pace[repeats.left[0].genome] * repeats.left[0].steps > until
 
-    study.run(repeats, workers, ledger, deadline=late, lost=lost)
+    study.run(repeats, workers, ledger, deadline=late)
     started = time.time()
     points = beside(scored.points, ledger.evaluations, run.inputs.space, scored.final, run.folder)
     run.clock.arithmetic += (time.time() - started) * run.config.workers

@@ -85,19 +85,22 @@ def optimize(
         found = inputs.read(config, data=data, module=module, scratch=scratch, told=view.phase)
         folder = RunFolder(config.folder)
         facts = {"objectives": list(config.parsed_objectives)}
-        with Ledger.open(path, found.fingerprint, facts=facts, resume=config.resume) as ledger:
-            scratch.sweep()
-            found.keep()
-            atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
-            manifest.write_environment(folder, accelerator.title(train_on))
-            cluster = None
-            if config.workers > 1 or config.address:
-                cluster = Cluster(config.workers, config.address, gpus=accelerator.gpus() if train_on else 0)
-            try:
+        cluster = None
+        if config.workers > 1 or config.address:
+            cluster = Cluster(config.workers, config.address, gpus=accelerator.gpus() if train_on else 0)
+        try:
+            if cluster is not None and config.address:
+                cluster.ready()  # joining takes a second; who cannot join is to be told before anything is written
+            with Ledger.open(path, found.fingerprint, facts=facts, resume=config.resume) as ledger:
+                clock.seen = len(ledger.evaluations)
+                scratch.sweep()
+                found.keep()
+                atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
+                manifest.write_environment(folder, accelerator.title(train_on))
                 return _Run(config, found, folder, ledger, view, clock, cluster, train_on).go()
-            finally:
-                if cluster is not None:
-                    cluster.close()
+        finally:
+            if cluster is not None:
+                cluster.close()
 
 
 @dataclass
@@ -124,7 +127,17 @@ class _Run:
         views = self._view_count(original)
         arrays = material.gather(self.inputs, original, base, views=views, seed=self.config.seed, told=self.view.phase)
         self.clock.arithmetic += (time.time() - started) * self.config.workers
-        tuned = proxy.tuned(self.config, self.inputs, arrays, self.ledger, self._deadline(), told=self.view.phase)
+        started = time.time()
+        tuned = proxy.tuned(
+            self.config,
+            self.inputs,
+            arrays,
+            self.ledger,
+            self._deadline(),
+            train_on=self.train_on,
+            told=self.view.phase,
+        )
+        self.clock.arithmetic += time.time() - started  # on one thread
         self.view.phase("timing training steps")
         plan = self._plan(tuned)
         prices = self.inputs.prices(self.config.runtime, self.folder.told)
@@ -196,7 +209,12 @@ class _Run:
         seconds = self.config.parsed_budget.seconds
         if seconds is None:
             return float("inf")
-        used = sum(sum(e.seconds.values()) for e in self.ledger.evaluations) / self.config.workers
+        used, workers = 0.0, self.config.workers  # a part of the run may have had other workers
+        for entry in self.ledger.entries:
+            if entry["entry"] == "loop":
+                workers = entry["workers"]
+            elif entry["entry"] == "evaluation":
+                used += sum(entry["seconds"].values()) / workers
         return self.clock.start + max(seconds - finale_seconds(seconds) - 2.0 - used, 1.0)
 
     def _setup(self, plan: Plan, recipe: Recipe, deadline: float) -> Setup:
@@ -239,7 +257,7 @@ class _Run:
         lost = study.replay(strategy, entries, on_plan=on_plan)
         if len(entries) < len(self.ledger.entries):
             return  # the search had ended
-        pacer = Pacer(strategy, deadline, record)
+        pacer = Pacer(strategy, deadline, record, workers=workers.count)
 
         def on_event(event: Event) -> None:
             if event.kind == "evaluated" and event.evaluation is not None:

@@ -179,7 +179,10 @@ def tune(
         for k in range(REPEATS):
             if late():
                 return Tuned(default, found, len(study.trials), meter.steps)
-            scores[recipe].append(meter.trained(recipe, seed + 1 + k, long))
+            try:
+                scores[recipe].append(meter.trained(recipe, seed + 1 + k, long))
+            except TrainingDiverged:  # longer than any trial; so nothing is proven
+                return Tuned(default, found, len(study.trials), meter.steps)
     ours, theirs = tuple(scores[found]), tuple(scores[default])
     recipe = found if found != default and is_better(ours, theirs) else default
     return Tuned(recipe, found, len(study.trials), meter.steps, theirs, ours)
@@ -202,8 +205,11 @@ def sentence(tuned: Tuned) -> str:
     """What a report should say of the recipe."""
     if not tuned.trials:
         return "The recipe of distillation was to be tuned, but the budget was too small: the default was used."
-    if tuned.found is None or not tuned.found_scores:
-        return f"None of {tuned.trials} recipes of distillation proved better than the default, which was used."
+    if tuned.found is None or (tuned.found == tuned.recipe and not tuned.found_scores):
+        return f"None of {tuned.trials} recipes of distillation came nearer than the default, which was used."
+    if not tuned.found_scores:
+        told = f"The best of {tuned.trials} recipes of distillation could not be proven better than the default"
+        return f"{told}, for want of time or of finite numbers: the default was used."
     ours, theirs = (
         float(np.mean([score.distance for score in scores])) for scores in (tuned.found_scores, tuned.default_scores)
     )

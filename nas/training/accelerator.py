@@ -1,8 +1,8 @@
 """A GPU, or any other device of torch, that students are trained on in place of the processor.
 
 A student's parameters, their gradients and momentum and its running statistics lie there for as long as it is trained,
-and so do the views, if all of them are kept (`nas.data.views`): they go there once a worker. Each step then sends row
-numbers there; logits come back and their gradient goes there again, because every loss has one definition
+and so do the views, if all of them are kept (`nas.data.views`) and small: they go there once a worker. Each step then
+sends row numbers there; logits come back and their gradient goes there again, because every loss has one definition
 (`nas.tasks.losses`), which is the processor's. Refits, looks, quantization and scores stay with the processor.
 
 Arithmetic is float32 throughout, by cuDNN's deterministic kernels. bf16 was left out: on the one device at hand, a
@@ -23,6 +23,9 @@ from nas.tasks import Task
 from search_spaces.errors import InputError
 from search_spaces.graph import Graph, Weights
 
+HELD_BYTES = 1 << 30
+"""Larger views stay in memory, and each batch is sent: every worker that shares a GPU would hold them."""
+
 
 class Accelerator:
     """The device of one process, and the views that lie there.
@@ -38,7 +41,7 @@ class Accelerator:
 
     def pictures(self, views: Views, rows: np.ndarray) -> Tensor:
         """The pictures of some row numbers as a network is fed, `N x ...`, channels last, on the device."""
-        if views.table is None:
+        if views.table is None or views.table.nbytes > HELD_BYTES:
             planes = np.empty((int(np.prod(views.shape)), len(rows)), np.float32)
             views.pictures(rows, planes)
             found = self.put(planes).t()

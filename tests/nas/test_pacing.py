@@ -60,7 +60,8 @@ def looked(number: int, seconds: float) -> Evaluation:
 
 def pacer(strategy: Told, wall: float) -> tuple[Pacer, list[Plan]]:
     recorded: list[Plan] = []
-    return Pacer(strategy, 1000.0 + wall, recorded.append, warm={0}), recorded  # type: ignore[arg-type]
+    made = Pacer(strategy, 1000.0 + wall, recorded.append, strategy.plan.workers, warm={0})  # type: ignore[arg-type]
+    return made, recorded
 
 
 def test_while_work_takes_what_was_planned_the_plan_stays(clock: Clock) -> None:

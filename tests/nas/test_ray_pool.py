@@ -133,6 +133,14 @@ def test_a_cluster_without_a_gpu_is_refused(cluster: Cluster, monkeypatch: pytes
     other.close()
 
 
+def test_a_ray_of_the_programs_own_with_too_few_cpus_is_refused(cluster: Cluster) -> None:
+    cluster.ready()
+    other = Cluster(99)
+    with pytest.raises(InputError, match=r"^99 workers need as many CPUs, this program's Ray has 2; ask for fewer"):
+        other.ready()
+    other.close()
+
+
 def test_failures_come_back_and_fatal_errors_are_raised_as_they_were(hire: Hire) -> None:
     made = partial(build, raises=frozenset({JOB.genome}), full_disk=frozenset({OTHER.genome}))
     pool = hire(made)
