@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -165,8 +165,9 @@ class RealProblem:
         if job.rung <= len(self.setup.rungs):
             left = max(1, round(job.steps * COOLDOWN)) if is_packed(graph) else 0
             return self._score(job, cost, graph, self._train(job, distiller, phases), phases, left)
-        weights, left = self._finish(job, graph, distiller, phases)
-        return self._score(job, cost, graph, weights, phases, left)
+        weights, left, taken = self._finish(job, graph, distiller, phases)
+        found = self._score(job, cost, graph, weights, phases, left)
+        return found if taken == job.steps else replace(found, taken=taken)
 
     def _inherited(self, genome: Genome) -> dict[str, np.ndarray]:
         """What a student begins with; layers in two parts are always solved."""
@@ -206,8 +207,8 @@ class RealProblem:
 
     def _finish(
         self, job: Job, graph: Graph, distiller: Distiller, phases: Phases
-    ) -> tuple[dict[str, np.ndarray], int]:
-        """Weights after a cool-down, and how many of the job's steps are left to be taken as int8.
+    ) -> tuple[dict[str, np.ndarray], int, int]:
+        """Weights after a cool-down, how many of the job's steps are left to be taken as int8, and how many it takes.
 
         A look before the cool-down decides between the two ways to spend the last steps; with weights of 4 bits there
         is but one.
@@ -216,22 +217,22 @@ class RealProblem:
         soon, late = (max(2, round(steps * FINISH_COOLDOWN)) for steps in (job.steps - kept, job.steps))
         first = job.steps - kept - soon
         with phases("train"):
-            in_time = self._run(job, distiller, first, soon + kept)
+            taken, in_time = self._run(job, distiller, first, soon + kept)
         if self._gains_as_int8(graph, distiller, in_time, phases):
             with phases("train"):
-                return distiller.cooled(soon), kept
+                return distiller.cooled(soon), kept, taken + soon + kept
         with phases("train"):
             if in_time:
-                self._run(job, distiller, job.steps - late - first, late)
-            return distiller.cooled(late), 0
+                taken += self._run(job, distiller, job.steps - late - first, late)[0]
+            return distiller.cooled(late), 0, taken + late
 
     def _gains_as_int8(self, graph: Graph, distiller: Distiller, in_time: bool, phases: Phases) -> bool:
         if is_packed(graph):
             return True
         return in_time and self._rounding_loss(graph, distiller.student.folded(), phases) >= WORTHWHILE
 
-    def _run(self, job: Job, distiller: Distiller, steps: int, after: int) -> bool:
-        """Trains; False if the clock ended it, so that `after` more steps still end before the cut-off.
+    def _run(self, job: Job, distiller: Distiller, steps: int, after: int) -> tuple[int, bool]:
+        """Trains; how many steps, and False if the clock ended it, so that `after` more still end before the cut-off.
 
         A training with another seed is never cut short: it would say nothing of the one it repeats.
         """
@@ -240,8 +241,8 @@ class RealProblem:
             chunk = min(CHUNK, steps - done)
             distiller.run(chunk)
             if not job.repeat and self._late(start, done + chunk, after):
-                return False
-        return True
+                return done + chunk, False
+        return steps, True
 
     def _late(self, start: float, done: int, after: int) -> bool:
         """Would that many more steps end after the cut-off at the speed seen so far?"""

@@ -127,6 +127,7 @@ class Evaluation:
         note: one line for people.
         seconds: wall seconds by phase (`refit`, `train`, `quantize`, `score`, ...).
         worker: index of the worker that did it.
+        taken: training steps that were taken where the clock cut the job short; None: all that it asked for.
 
     Raises:
         ValueError: a measurement is not finite, or an `ok` evaluation measured nothing.
@@ -141,6 +142,7 @@ class Evaluation:
     note: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     worker: int = 0
+    taken: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
@@ -163,6 +165,11 @@ class Evaluation:
         return Evaluation(job, cost, status="failed", note=" ".join(note.split()), seconds=seconds or {})
 
     @property
+    def steps(self) -> int:
+        """Training steps that were taken."""
+        return self.job.steps if self.taken is None else self.taken
+
+    @property
     def outcome(self) -> Evaluation:
         """Without seconds and worker: what must be equal when a run is repeated."""
         return replace(self, seconds={}, worker=0)
@@ -178,6 +185,7 @@ class Evaluation:
             "note": self.note,
             "seconds": {name: float(value) for name, value in self.seconds.items()},
             "worker": self.worker,
+            "taken": self.taken,
         }
 
     @staticmethod

@@ -65,7 +65,7 @@ def trained_steps(evaluations: Iterable[Evaluation]) -> dict[str, int]:
     found: dict[str, int] = {}
     for evaluation in evaluations:  # in order of arrival: a checkpoint's job comes before whoever continues it
         job = evaluation.job
-        found[job.id] = job.steps + (found.get(job.origin, 0) if job.origin else 0)
+        found[job.id] = evaluation.steps + (found.get(job.origin, 0) if job.origin else 0)
     return found
 
 
@@ -244,7 +244,7 @@ def archive(evaluations: Iterable[Evaluation], ladder: set[Genome]) -> tuple[Arc
         ArchiveRow(
             e.job.genome.key,
             e.job.rung,
-            e.job.steps,
+            e.steps,
             e.cost,
             e.accuracy,
             e.drop,

@@ -129,7 +129,7 @@ def train(run: Searched, scored: Scored, workers: Workers, *, until: float) -> S
     repeats = Repeats(Job.from_json(job) for job in ledger.entries[begun]["jobs"])
     run.view.phase("training the chosen model and its neighbors again with other seeds")
     repeats.left.extendleft(reversed(study.replay(repeats, ledger.entries[begun:])))
-    pace = {e.job.genome: sum(e.seconds.values()) / max(e.job.steps, 1) for e in scored.evaluations}
+    pace = {e.job.genome: sum(e.seconds.values()) / max(e.steps, 1) for e in scored.evaluations}
 
     def late() -> bool:
         """Would the next one end too late at the speed of its own network's last training?"""

@@ -93,6 +93,13 @@ def test_failures_and_untrained_looks_survive_json(job: Job) -> None:
     assert through_json(look) == look
 
 
+def test_steps_are_those_taken_and_a_ledger_without_them_is_read(job: Job) -> None:
+    whole, short = Evaluation(job, kl=0.25), Evaluation(job, kl=0.25, taken=7)
+    assert (whole.steps, short.steps, through_json(short)) == (job.steps, 7, short)
+    old = {name: value for name, value in whole.to_json().items() if name != "taken"}
+    assert Evaluation.from_json(old) == whole
+
+
 def test_numpy_scalars_become_plain_numbers(job: Job) -> None:
     data = Evaluation(job, accuracy=np.float32(88.5), drop=np.float64(1.5), seconds={"t": np.float32(2)}).to_json()
     assert [type(data[name]) for name in ("accuracy", "drop")] == [float, float]

@@ -132,6 +132,8 @@ def test_steps_add_up_along_the_checkpoints() -> None:
     fresh = evaluation(2, 3, 32, 3.0)
     steps = finale.trained_steps([first, fresh, second, third])
     assert [steps[e.job.id] for e in (first, second, third, fresh)] == [10, 30, 60, 30]
+    cut = finale.trained_steps([first, second, replace(third, taken=7)])  # by the clock
+    assert cut[third.job.id] == 37
 
 
 def test_seconds_are_summed_by_kind() -> None:

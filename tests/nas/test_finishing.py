@@ -58,24 +58,24 @@ def test_a_finish_spends_its_steps_either_way(loss: float, trained: int, cooling
     distiller: Any = Steps()
     job: Any = SimpleNamespace(steps=1000, repeat=0)
     graph: Any = SimpleNamespace(ops=())
-    _, found = Losing(loss)._finish(job, graph, distiller, Phases())
-    assert (distiller.trained, distiller.cooling, found) == (trained, cooling, left)
+    _, found, taken = Losing(loss)._finish(job, graph, distiller, Phases())
+    assert (distiller.trained, distiller.cooling, found, taken) == (trained, cooling, left, 1000)
 
 
 def test_a_finish_with_weights_of_four_bits_needs_no_look() -> None:
     distiller: Any = Steps()
     job: Any = SimpleNamespace(steps=1000, repeat=0)
     graph: Any = SimpleNamespace(ops=(Op.make("a", "linear"), Op.make("b", "conv").stored_in(4)))
-    _, found = Losing(0.0)._finish(job, graph, distiller, Phases())
-    assert (distiller.trained, distiller.cooling, found) == (630, 270, 100)
+    _, found, taken = Losing(0.0)._finish(job, graph, distiller, Phases())
+    assert (distiller.trained, distiller.cooling, found, taken) == (630, 270, 100, 1000)
 
 
 def test_a_finish_that_is_late_neither_looks_nor_trains_on() -> None:
     distiller: Any = Steps()
     job: Any = SimpleNamespace(steps=1000, repeat=0)
     graph: Any = SimpleNamespace(ops=())
-    _, found = Losing(5.0, cutoff=0.0)._finish(job, graph, distiller, Phases())
-    assert (distiller.trained, distiller.cooling, found) == (50, 300, 0)
+    _, found, taken = Losing(5.0, cutoff=0.0)._finish(job, graph, distiller, Phases())
+    assert (distiller.trained, distiller.cooling, found, taken) == (50, 300, 0, 350)
 
 
 def test_a_training_with_another_seed_is_never_cut_short() -> None:
