@@ -85,18 +85,19 @@ def optimize(
         found = inputs.read(config, data=data, module=module, scratch=scratch, told=view.phase)
         folder = RunFolder(config.folder)
         facts = {"objectives": list(config.parsed_objectives)}
-        cluster = None
-        if config.workers > 1 or config.address:
-            cluster = Cluster(config.workers, config.address, gpus=accelerator.gpus() if train_on else 0)
+        cluster, gpus = None, accelerator.gpus() if train_on else 0
         try:
-            if cluster is not None and config.address:
-                cluster.ready()  # joining takes a second; who cannot join is to be told before anything is written
+            if config.address:  # joining takes a second; who cannot join is to be told before anything is written
+                cluster = Cluster(config.workers, config.address, gpus=gpus)
+                cluster.ready()
             with Ledger.open(path, found.fingerprint, facts=facts, resume=config.resume) as ledger:
                 clock.seen = len(ledger.evaluations)
                 scratch.sweep()
                 found.keep()
                 atomic.write_text(folder.root / CONFIG_FILE, config.to_toml())
                 manifest.write_environment(folder, accelerator.title(train_on))
+                if cluster is None and config.workers > 1:  # starts in the background
+                    cluster = Cluster(config.workers, gpus=gpus)
                 return _Run(config, found, folder, ledger, view, clock, cluster, train_on).go()
         finally:
             if cluster is not None:

@@ -121,11 +121,11 @@ def run(cell: Cell, table: Path) -> dict[str, object] | None:
     program = peer if cell.engine in PRUNING else ["-c", OPTIMIZE]
     command = [sys.executable, *program, *flags(cell, table, out), "--quiet"]
     cores = sorted(os.sched_getaffinity(0))[:2]
-    began = time.time()
+    code, began = commit(), time.time()
     pinned = partial(os.sched_setaffinity, 0, cores)
     done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinned)
     row: dict[str, object] = {
-        **asdict(cell), "commit": commit(), "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
+        **asdict(cell), "commit": code, "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime(began)),
         "load": round(load, 2), "cores": len(cores), "exit": done.returncode, "seconds": round(time.time() - began, 1),
     }  # fmt: skip
     if done.returncode not in (0, 1) or (done.returncode == 1 and "Traceback" in done.stderr):

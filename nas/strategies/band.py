@@ -62,13 +62,9 @@ class Band:
         short, it is widened wherever limits leave room, and so are those with more and more left out.
         """
         centre = ladder.at_size(self.space, self.known.measure, self.target)
-        changed = []
-        indices = self.space.encode(centre)
-        for k, gene in enumerate(self.space.genes):
-            if gene.kind not in ("width", "rank", "bits"):  # the lowest rank says nothing of the others
-                lowest = indices.copy()
-                lowest[k] = 0
-                changed.append(self.moved(self.space.decode(lowest)))
+        kept = ("width", "rank", "bits")  # the lowest rank says nothing of the others
+        others = [k for k, gene in enumerate(self.space.genes) if gene.kind not in kept]
+        changed = [self.moved(self._with(centre, k, 0)) for k in others]
         if (factored := self.space.factored(centre, RANK_SHARE)) != centre:
             changed.append(self.moved(factored))
         own = self._shallow(centre) if self.is_open and self.known.is_quick else []
@@ -82,12 +78,7 @@ class Band:
         found = [genome]
         depths = [k for k, gene in enumerate(self.space.genes) if gene.kind == "depth"]
         while depths:
-            indices = self.space.encode(found[-1])
-            less = {}
-            for k in depths:
-                lowest = indices.copy()
-                lowest[k] = 0
-                less[k] = self.space.decode(lowest)
+            less = {k: self._with(found[-1], k, 0) for k in depths}
             k = min(depths, key=lambda k: (self.known.price(less[k]).size_bytes, k))
             depths.remove(k)
             if less[k] != found[-1]:
@@ -126,7 +117,7 @@ class Band:
         while free and (has := self.known.measure(genome)) < size:
             growth = min(max((size / has) ** 0.5, LEAST_GROWTH), MOST_GROWTH)
             for k in tuple(free):
-                choices = (self._wider(genome, k, growth), self._wider(genome, k, LEAST_GROWTH))
+                choices = (self._wider(genome, k, by) for by in (growth, LEAST_GROWTH))
                 wider = next((one for one in choices if one and isfinite(self.known.measure(one))), None)
                 if wider is None:
                     free.remove(k)
@@ -136,10 +127,16 @@ class Band:
 
     def _wider(self, genome: Genome, k: int, growth: float) -> Genome | None:
         """One width grown by about that factor; None if it is the widest, or does not show in this network."""
-        indices, gene = self.space.encode(genome), self.space.genes[k]
-        wanted = gene.options[indices[k]] * growth
-        if indices[k] + 1 >= len(gene.options):
+        number, options = int(self.space.encode(genome)[k]), self.space.genes[k].options
+        last = len(options) - 1
+        if number == last:
             return None
-        indices[k] = next((i for i, option in enumerate(gene.options) if option >= wanted), len(gene.options) - 1)
-        wider = self.space.decode(indices)
+        wanted = options[number] * growth
+        wider = self._with(genome, k, next((i for i, option in enumerate(options) if option >= wanted), last))
         return None if wider == genome else wider
+
+    def _with(self, genome: Genome, k: int, number: int) -> Genome:
+        """The genome with another option of one gene."""
+        indices = self.space.encode(genome)
+        indices[k] = number
+        return self.space.decode(indices)

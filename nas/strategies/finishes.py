@@ -102,12 +102,12 @@ class Finishes:
             best = promising(self.known, search_rung(self.options), PROMOTED * self.jobs.plan.finishes)
             return [c for c in best if not self._taken(c)]
         known, expected, found = self.known, self._expected(), self._found()
-        curves = [known.curve(axis) for axis in known.axes]
+        curves, falls_short = [known.curve(axis) for axis in known.axes], known.falls_short
 
         def leads(candidate: Candidate, drop: float) -> bool:
             return any(drop < curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
 
-        ahead = [c for c, m in found if not self._taken(c) and (known.falls_short or leads(c, m.drop))]
+        ahead = [c for c, m in found if not self._taken(c) and (falls_short or leads(c, m.drop))]
         within = [c for c in ahead if expected[c.genome] <= known.aim]
         if begun := [(c, expected[c.genome]) for c, _ in found if self._taken(c)]:
             with_it = {c.genome: self._volume([*begun, (c, expected[c.genome])]) for c in within}

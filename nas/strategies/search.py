@@ -89,9 +89,11 @@ def promising(known: Known, rung: int, most: int) -> list[Candidate]:
     if not curves:
         return found[:most]
 
+    falls_short = known.falls_short
+
     def ladders(candidate: Candidate) -> float:
         """What the ladder's looks say of a network like it: taken out, so that size alone is no merit."""
-        if known.falls_short:
+        if falls_short:
             return 1.0
         return max(curve.at(value) for curve, value in zip(curves, candidate.resources, strict=True))
 
